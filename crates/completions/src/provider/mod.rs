@@ -1,0 +1,113 @@
+//! What answers for a model: one file per kind of provider.
+
+use futures_util::stream::BoxStream;
+use uuid::Uuid;
+
+use crate::catalogue::Model;
+
+/// One question with everything a provider needs to answer it.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// The model that shall answer.
+    pub model: Model,
+    /// The asking user.
+    pub user_id: Uuid,
+    /// The thread.
+    pub thread_id: Uuid,
+    /// The session's system prompt; may be empty.
+    pub instructions: String,
+    /// What was said before the history, in a model's words; may be empty.
+    pub summary: String,
+    /// The window of earlier messages, oldest first.
+    pub history: Vec<Turn>,
+    /// What is asked.
+    pub question: String,
+    /// Links to the question's files that can be fetched without a credential.
+    pub files: Vec<String>,
+    /// The longest answer, in tokens: what the model allows and the reservation pays for.
+    pub max_output_tokens: u32,
+    /// What this call may cost, in micro-dollars.
+    pub budget_microdollars: i64,
+    /// With which an agent may ask back; `None` when nothing is served for that.
+    pub ask_back: Option<AskBack>,
+}
+
+/// One earlier message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// Who said it.
+    pub role: Role,
+    /// What was said.
+    pub content: String,
+}
+
+/// Who said something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// How an agent asks for context while it answers.
+#[derive(Debug, Clone)]
+pub struct AskBack {
+    /// Address of the `AgentContext` service.
+    pub address: String,
+    /// The run's token; a secret.
+    pub token: secrecy::SecretString,
+}
+
+/// A piece of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Piece {
+    /// More text; never empty.
+    Text(String),
+    /// The end; nothing follows.
+    End(Bill),
+}
+
+/// What an answer took, as far as the provider says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bill {
+    /// Tokens, to be priced by the catalogue.
+    Tokens {
+        /// Read by the model.
+        input: u32,
+        /// Written by the model.
+        output: u32,
+    },
+    /// Money, in micro-dollars, 0 or more.
+    Cost(i64),
+    /// It did not say: the text is measured instead.
+    Unknown,
+}
+
+/// Why a provider did not answer, or not to the end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProviderError {
+    /// The agent says that the user cannot pay.
+    #[error("the agent found the budget too small")]
+    NoMoney,
+    /// More than the model takes in.
+    #[error("the model's context is too small for the prompt")]
+    TooLong,
+    /// No provider is configured for this model.
+    #[error("no provider is configured for this model")]
+    Unconfigured,
+    /// It refused, failed or was late; the text is for operators and holds no message text or key.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// An answer as it is written. Dropping it stops the upstream call.
+pub type Answer = BoxStream<'static, Result<Piece, ProviderError>>;
+
+/// Something that answers for models.
+#[async_trait::async_trait]
+pub trait Provider: Send + Sync + std::fmt::Debug {
+    /// Starts an answer. Failures before the first token come back here, after the provider's own retries; an `Ok` may
+    /// still end in an error. A stream that ends without [`Piece::End`] was cut.
+    async fn ask(&self, prompt: Prompt) -> Result<Answer, ProviderError>;
+}

@@ -1,0 +1,2 @@
+//! confab
+fn main() {}

@@ -1,0 +1,152 @@
+//! A connection to PostgreSQL or SQLite that behaves the same on both: transactions that write take the write lock when
+//! they begin, constraint errors have names, migrations are safe to run from several processes.
+//!
+//! Nothing here knows a table. Services write their queries with sea-orm, which already speaks both databases.
+
+mod error;
+#[cfg(feature = "scratch")]
+pub mod scratch;
+mod settings;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, SqlxPostgresConnector, SqlxSqliteConnector, TransactionOptions,
+    TransactionTrait,
+};
+use sea_orm_migration::MigratorTrait;
+use secrecy::ExposeSecret;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+pub use error::{is_unavailable, violated_unique};
+pub use settings::{Settings, SettingsError};
+
+/// Two processes that migrate the same PostgreSQL database wait for each other on this advisory lock.
+const MIGRATION_LOCK: i64 = 0x0063_6f6e_6661_6200;
+
+/// An open database. Cloning is cheap; clones share the connections.
+#[derive(Debug, Clone)]
+pub struct Database {
+    read: DatabaseConnection,
+    write: DatabaseConnection,
+}
+
+impl Database {
+    /// Opens the database. SQLite files are made when missing, with `WAL` and `synchronous=FULL`: what is committed is
+    /// on disk. PostgreSQL is connected when first used, so a server that is still starting is no error here.
+    pub async fn open(settings: &Settings) -> Result<Self, DbErr> {
+        let url = settings.url.expose_secret();
+        if settings.is_sqlite() {
+            Self::open_sqlite(url, settings.acquire_timeout()).await
+        } else {
+            Self::open_postgres(url, settings)
+        }
+    }
+
+    async fn open_sqlite(url: &str, acquire_timeout: Duration) -> Result<Self, DbErr> {
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(connection_error)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            // Another process, such as `confab user add`, may hold the write lock for a moment.
+            .busy_timeout(Duration::from_secs(5));
+        if let Some(folder) = options.get_filename().parent() {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                DbErr::Custom(format!("cannot make {}: {error}", folder.display()))
+            })?;
+        }
+        // SQLite has one writer: the pool of one queues writers here, in order, instead of in busy loops.
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(acquire_timeout)
+            .connect_with(options.clone())
+            .await
+            .map_err(connection_error)?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(acquire_timeout)
+            .connect_with(options)
+            .await
+            .map_err(connection_error)?;
+        Ok(Self {
+            read: SqlxSqliteConnector::from_sqlx_sqlite_pool(read),
+            write: SqlxSqliteConnector::from_sqlx_sqlite_pool(write),
+        })
+    }
+
+    fn open_postgres(url: &str, settings: &Settings) -> Result<Self, DbErr> {
+        let timeout = settings.statement_timeout_ms.to_string();
+        let options = PgConnectOptions::from_str(url)
+            .map_err(connection_error)?
+            .application_name("confab")
+            .options([("statement_timeout", timeout.as_str())]);
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.max_connections)
+            .acquire_timeout(settings.acquire_timeout())
+            .connect_lazy_with(options);
+        let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+        Ok(Self {
+            read: connection.clone(),
+            write: connection,
+        })
+    }
+
+    /// For statements that only read.
+    #[must_use]
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// For a single statement that writes.
+    #[must_use]
+    pub fn write(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
+    /// Begins a transaction that will write. On SQLite it has the write lock from its first moment, so it never fails
+    /// halfway because somebody else wrote; on PostgreSQL it is READ COMMITTED, lock rows where it matters.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.write
+            .begin_with_options(TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..Default::default()
+            })
+            .await
+    }
+
+    /// Which of the two it is.
+    #[must_use]
+    pub fn backend(&self) -> DbBackend {
+        self.write.get_database_backend()
+    }
+
+    /// Brings one service's tables up to date. Processes that do so at the same time wait for each other.
+    pub async fn migrate<M: MigratorTrait>(&self) -> Result<(), DbErr> {
+        if self.backend() != DbBackend::Postgres {
+            return M::up(&self.write, None).await;
+        }
+        let lock = self.write.begin().await?;
+        lock.execute_unprepared("SET LOCAL statement_timeout = 0")
+            .await?;
+        lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+            .await?;
+        let migrated = M::up(&self.write, None).await;
+        lock.rollback().await?;
+        migrated
+    }
+
+    /// Waits for statements under way and closes all connections.
+    pub async fn close(&self) -> Result<(), DbErr> {
+        self.read.clone().close().await?;
+        self.write.clone().close().await
+    }
+}
+
+fn connection_error(error: sqlx::Error) -> DbErr {
+    DbErr::Conn(sea_orm::RuntimeErr::SqlxError(error.into()))
+}

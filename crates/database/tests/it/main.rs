@@ -1,0 +1,111 @@
+//! What a database promises, on SQLite and on PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use confab_database::scratch::Scratch;
+use confab_database::violated_unique;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement};
+use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager};
+
+/// Makes one table.
+struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(Counter)]
+    }
+}
+
+struct Counter;
+
+impl MigrationName for Counter {
+    fn name(&self) -> &'static str {
+        "m0001_counter"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Counter {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager
+            .get_connection()
+            .execute_unprepared("CREATE TABLE counter (name VARCHAR(20) UNIQUE, value BIGINT)")
+            .await?;
+        Ok(())
+    }
+}
+
+async fn value(connection: &impl ConnectionTrait) -> i64 {
+    let backend = connection.get_database_backend();
+    let row = connection
+        .query_one_raw(Statement::from_string(backend, "SELECT value FROM counter"))
+        .await
+        .unwrap()
+        .unwrap();
+    row.try_get("", "value").unwrap()
+}
+
+async fn run(transaction: &DatabaseTransaction, sql: &str) {
+    transaction.execute_unprepared(sql).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_at_the_same_time_wait_for_each_other() {
+    for scratch in Scratch::both().await {
+        let database = scratch.database;
+        if database.backend() == sea_orm::DbBackend::Postgres {
+            let (first, second) = tokio::join!(
+                database.migrate::<Migrator>(),
+                database.migrate::<Migrator>()
+            );
+            first.unwrap();
+            second.unwrap();
+        }
+        database.migrate::<Migrator>().await.unwrap();
+        database.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_that_read_first_do_not_lose_updates() {
+    for scratch in Scratch::both().await {
+        let database = scratch.database;
+        database.migrate::<Migrator>().await.unwrap();
+        let sql = "INSERT INTO counter (name, value) VALUES ('only', 0)";
+        database.write().execute_unprepared(sql).await.unwrap();
+        let locked = match database.backend() {
+            sea_orm::DbBackend::Postgres => "SELECT value FROM counter FOR UPDATE",
+            _ => "SELECT value FROM counter",
+        };
+        let mut writers = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let database = database.clone();
+            writers.spawn(async move {
+                let transaction = database.begin().await.unwrap();
+                run(&transaction, locked).await;
+                let next = value(&transaction).await + 1;
+                run(&transaction, &format!("UPDATE counter SET value = {next}")).await;
+                transaction.commit().await.unwrap();
+            });
+        }
+        while let Some(done) = writers.join_next().await {
+            done.unwrap();
+        }
+        assert_eq!(value(database.read()).await, 20);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unique_violation_says_what_it_hit() {
+    for scratch in Scratch::both().await {
+        let database = scratch.database;
+        database.migrate::<Migrator>().await.unwrap();
+        let sql = "INSERT INTO counter (name, value) VALUES ('twice', 0)";
+        database.write().execute_unprepared(sql).await.unwrap();
+        let error = database.write().execute_unprepared(sql).await.unwrap_err();
+        let what = violated_unique(&error).unwrap();
+        assert!(what.contains("name"), "{what}");
+        let other = database.write().execute_unprepared("SELECT nothing").await;
+        assert_eq!(violated_unique(&other.unwrap_err()), None);
+    }
+}

@@ -1,0 +1,102 @@
+//! Why a call was refused, in a form that survives the trip through a gRPC status.
+
+use std::fmt;
+
+use prost::Message;
+use tonic::{Code, Status};
+
+use crate::Reason;
+use crate::generated::confab::fault::v1 as wire;
+
+/// Why a call was refused: a stable [`Reason`] for programs, a sentence for developers.
+///
+/// Services turn their errors into a `Fault` and that into a [`Status`]; callers get it back with
+/// `Fault::from(&status)`. The message never holds a secret, another user's data or message text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What a program compares.
+    pub reason: Reason,
+    /// What a developer reads.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault with its sentence.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+
+    /// How the transport should treat it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self.reason {
+            Reason::Unspecified | Reason::Internal => Code::Internal,
+            Reason::Invalid | Reason::ContextTooLong => Code::InvalidArgument,
+            Reason::Overloaded | Reason::ProviderFailed => Code::Unavailable,
+            Reason::UserNotFound
+            | Reason::ReservationNotFound
+            | Reason::ThreadNotFound
+            | Reason::MessageNotFound
+            | Reason::AttachmentNotFound
+            | Reason::ModelNotFound
+            | Reason::RunNotFound => Code::NotFound,
+            Reason::UsernameTaken | Reason::UserIdTaken | Reason::KeyReused => Code::AlreadyExists,
+            Reason::TokenInvalid | Reason::TokenExpired => Code::Unauthenticated,
+            Reason::ModelNotGranted | Reason::SignatureInvalid => Code::PermissionDenied,
+            Reason::BalanceInsufficient => Code::FailedPrecondition,
+            Reason::RunLimit | Reason::AttachmentTooLarge | Reason::StorageFull => {
+                Code::ResourceExhausted
+            }
+            Reason::StaleWrite | Reason::RunInterrupted => Code::Aborted,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason.as_str_name(), self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl From<Fault> for Status {
+    fn from(fault: Fault) -> Self {
+        let code = fault.code();
+        let details = wire::Fault {
+            reason: fault.reason.into(),
+            message: fault.message.clone(),
+        }
+        .encode_to_vec();
+        Status::with_details(code, fault.message, details.into())
+    }
+}
+
+/// A status that carries no fault came from the transport: away and late read as [`Reason::Overloaded`], the rest as
+/// [`Reason::Internal`].
+impl From<&Status> for Fault {
+    fn from(status: &Status) -> Self {
+        if !status.details().is_empty()
+            && let Ok(fault) = wire::Fault::decode(status.details())
+        {
+            return Fault::new(fault.reason(), fault.message);
+        }
+        let reason = match status.code() {
+            Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => {
+                Reason::Overloaded
+            }
+            Code::InvalidArgument | Code::OutOfRange => Reason::Invalid,
+            _ => Reason::Internal,
+        };
+        Fault::new(reason, status.message())
+    }
+}
+
+impl From<Status> for Fault {
+    fn from(status: Status) -> Self {
+        Self::from(&status)
+    }
+}

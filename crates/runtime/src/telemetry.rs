@@ -1,0 +1,102 @@
+//! Logs to standard error and, when an endpoint is set, traces by OTLP.
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use serde::Deserialize;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+/// Section `[telemetry]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// What is logged, in the language of `tracing_subscriber::EnvFilter`: `info`, `info,confab_threads=debug`.
+    pub log: String,
+    /// How a log line looks.
+    pub format: Format,
+    /// Where traces go, by OTLP over gRPC (`http://collector:4317`); empty: nowhere.
+    pub otlp_endpoint: String,
+    /// The share of traces that are kept when nobody upstream decided, 0 to 1.
+    pub sample: f64,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+/// Why telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// `telemetry.log` does not parse.
+    #[error("telemetry.log: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// `telemetry.otlp_endpoint` cannot be used.
+    #[error("telemetry.otlp_endpoint: {0}")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// A subscriber is there already.
+    #[error("telemetry: {0}")]
+    Installed(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Keeps telemetry going; [`Telemetry::stop`] sends what is still queued.
+#[derive(Debug)]
+pub struct Telemetry(Option<SdkTracerProvider>);
+
+impl Settings {
+    /// Sets the process up to log and trace as the settings say. Once per process, from inside a tokio runtime.
+    pub fn start(&self, service: &'static str) -> Result<Telemetry, TelemetryError> {
+        let filter = EnvFilter::try_new(&self.log)?;
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = match self.format {
+            Format::Text => lines.with_target(true).boxed(),
+            Format::Json => lines.json().flatten_event(true).boxed(),
+        };
+        let provider = self.provider(service)?;
+        let traces = provider
+            .as_ref()
+            .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(lines)
+            .with(traces)
+            .try_init()?;
+        Ok(Telemetry(provider))
+    }
+
+    fn provider(&self, service: &'static str) -> Result<Option<SdkTracerProvider>, TelemetryError> {
+        if self.otlp_endpoint.is_empty() {
+            return Ok(None);
+        }
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(&self.otlp_endpoint)
+            .build()?;
+        let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(self.sample)));
+        let provider = SdkTracerProvider::builder()
+            .with_resource(Resource::builder().with_service_name(service).build())
+            .with_sampler(sampler)
+            .with_batch_exporter(exporter)
+            .build();
+        Ok(Some(provider))
+    }
+}
+
+impl Telemetry {
+    /// Sends what is queued; an exporter that does not answer is given up after its own time-out.
+    pub fn stop(self) {
+        if let Some(provider) = self.0
+            && let Err(error) = provider.shutdown()
+        {
+            tracing::warn!(%error, "traces were lost at the end");
+        }
+    }
+}

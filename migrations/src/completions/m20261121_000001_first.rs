@@ -1,0 +1,79 @@
+//! Runs: every attempt to answer, who works on it, and what it cost.
+
+use sea_orm_migration::prelude::*;
+
+use crate::time;
+
+#[derive(DeriveMigrationName)]
+pub(super) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.create_table(run()).await?;
+        for index in indexes() {
+            manager.create_index(index).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager
+            .drop_table(Table::drop().table("run").to_owned())
+            .await
+    }
+}
+
+/// One attempt to answer or to summarise. Its lease says which process works on it; a process that finds the lease
+/// expired raises the fence and ends the run.
+fn run() -> TableCreateStatement {
+    Table::create()
+        .table("run")
+        .col(ColumnDef::new("id").uuid().not_null().primary_key())
+        .col(ColumnDef::new("purpose").small_integer().not_null())
+        .col(ColumnDef::new("user_id").uuid().not_null())
+        .col(ColumnDef::new("thread_id").uuid().not_null())
+        // The answer's message; null until it is in the thread, and for summaries.
+        .col(ColumnDef::new("answer_id").big_integer())
+        .col(ColumnDef::new("model_id").integer().not_null())
+        .col(ColumnDef::new("model").string_len(255).not_null())
+        .col(ColumnDef::new("provider").string_len(255).not_null())
+        .col(ColumnDef::new("state").small_integer().not_null())
+        .col(ColumnDef::new("lease_owner").uuid().not_null())
+        .col(time("lease_until"))
+        .col(ColumnDef::new("fence").big_integer().not_null())
+        .col(
+            ColumnDef::new("reserved_microdollars")
+                .big_integer()
+                .not_null()
+                .default(0),
+        )
+        // What was used, as soon as it is known; the settlement books exactly this.
+        .col(ColumnDef::new("input_tokens").big_integer())
+        .col(ColumnDef::new("output_tokens").big_integer())
+        .col(ColumnDef::new("cost_microdollars").big_integer())
+        // SHA-256 of the token with which the agent may ask back; null when there is none.
+        .col(ColumnDef::new("agent_token_hash").binary_len(32))
+        // Why it failed, for operators; never message text.
+        .col(ColumnDef::new("error").text())
+        .col(time("started_at"))
+        .col(ColumnDef::new("ended_at").timestamp_with_time_zone())
+        .to_owned()
+}
+
+fn indexes() -> [IndexCreateStatement; 2] {
+    [
+        Index::create()
+            .name("run_state_lease_until")
+            .table("run")
+            .col("state")
+            .col("lease_until")
+            .to_owned(),
+        Index::create()
+            .name("run_agent_token_hash")
+            .table("run")
+            .col("agent_token_hash")
+            .unique()
+            .to_owned(),
+    ]
+}
