@@ -1,9 +1,10 @@
 //! What answers for a model: one file per kind of provider.
 
+use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use uuid::Uuid;
 
-use crate::catalogue::Model;
+use crate::catalogue::{MESSAGE_TOKENS, Model, PROMPT_TOKENS, estimate_tokens, most_tokens};
 
 /// One question with everything a provider needs to answer it.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct Prompt {
     pub history: Vec<Turn>,
     /// What is asked.
     pub question: String,
+    /// When it was asked.
+    pub asked_at: DateTime<Utc>,
     /// Links to the question's files that can be fetched without a credential.
     pub files: Vec<String>,
     /// The longest answer, in tokens: what the model allows and the reservation pays for.
@@ -30,6 +33,31 @@ pub struct Prompt {
     pub budget_microdollars: i64,
     /// With which an agent may ask back; `None` when nothing is served for that.
     pub ask_back: Option<AskBack>,
+}
+
+impl Prompt {
+    /// How many tokens a model reads here, roughly.
+    #[must_use]
+    pub fn estimated_tokens(&self) -> u32 {
+        self.measure(estimate_tokens)
+    }
+
+    /// How many tokens a model reads here at most.
+    #[must_use]
+    pub fn most_tokens(&self) -> u32 {
+        self.measure(most_tokens)
+    }
+
+    fn measure(&self, tokens: fn(&str) -> u32) -> u32 {
+        let fixed = [&self.instructions, &self.summary, &self.question];
+        let history = self.history.iter().map(|turn| &turn.content);
+        fixed
+            .into_iter()
+            .chain(history)
+            .chain(&self.files)
+            .map(|text| tokens(text).saturating_add(MESSAGE_TOKENS))
+            .fold(PROMPT_TOKENS, u32::saturating_add)
+    }
 }
 
 /// One earlier message.
