@@ -79,7 +79,7 @@ fn member() -> TableCreateStatement {
                 .default(0),
         )
         .primary_key(Index::create().col("thread").col("user_id"))
-        .foreign_key(to_thread("member"))
+        .foreign_key(&mut to_thread("member"))
         .to_owned()
 }
 
@@ -107,7 +107,7 @@ fn message() -> TableCreateStatement {
         .col(ColumnDef::new("fence").big_integer().not_null().default(0))
         .col(time("created_at"))
         .col(time("updated_at"))
-        .foreign_key(to_thread("message"))
+        .foreign_key(&mut to_thread("message"))
         .to_owned()
 }
 
