@@ -18,6 +18,8 @@ pub struct Fault {
     pub reason: Reason,
     /// What a developer reads.
     pub message: String,
+    /// The limit that was exceeded, where the reason is about one (bytes of an attachment).
+    pub limit: Option<u64>,
 }
 
 impl Fault {
@@ -26,6 +28,16 @@ impl Fault {
         Self {
             reason,
             message: message.into(),
+            limit: None,
+        }
+    }
+
+    /// The same fault, naming the limit that was exceeded.
+    #[must_use]
+    pub fn with_limit(self, limit: u64) -> Self {
+        Self {
+            limit: Some(limit),
+            ..self
         }
     }
 
@@ -69,6 +81,7 @@ impl From<Fault> for Status {
         let details = wire::Fault {
             reason: fault.reason.into(),
             message: fault.message.clone(),
+            limit: fault.limit.unwrap_or(0),
         }
         .encode_to_vec();
         Status::with_details(code, fault.message, details.into())
@@ -82,7 +95,11 @@ impl From<&Status> for Fault {
         if !status.details().is_empty()
             && let Ok(fault) = wire::Fault::decode(status.details())
         {
-            return Fault::new(fault.reason(), fault.message);
+            return Fault {
+                reason: fault.reason(),
+                limit: Some(fault.limit).filter(|limit| *limit > 0),
+                message: fault.message,
+            };
         }
         let reason = match status.code() {
             Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => {

@@ -19,6 +19,9 @@ impl AiService for Agent {
     ) -> Result<Response<agent::Response>, Status> {
         match request.into_inner().chat_message.as_str() {
             "refuse" => Err(Fault::new(Reason::KeyReused, "used before").into()),
+            "too large" => Err(Fault::new(Reason::AttachmentTooLarge, "too large")
+                .with_limit(5)
+                .into()),
             "hang" => std::future::pending().await,
             "panic" => panic!("on request"),
             text => Ok(Response::new(agent::Response {
@@ -65,6 +68,8 @@ async fn both_kinds_answer_and_keep_the_reason() {
     let (remote, _server) = remote().await;
     for lane in [local(), remote] {
         assert_eq!(ask(lane.clone(), "hello").await.unwrap(), "hello");
+        let too_large = ask(lane.clone(), "too large").await.unwrap_err();
+        assert_eq!(Fault::from(too_large).limit, Some(5));
         let refused = ask(lane, "refuse").await.unwrap_err();
         assert_eq!(refused.code(), Code::AlreadyExists);
         assert_eq!(
