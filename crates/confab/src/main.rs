@@ -1,2 +1,15 @@
-//! confab
-fn main() {}
+//! The `confab` program; everything it does is in the library beside it.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match confab::cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A closed standard error leaves nowhere to say it.
+            let _ = writeln!(std::io::stderr(), "confab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

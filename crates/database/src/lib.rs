@@ -16,10 +16,11 @@ use sea_orm::{
     SqliteTransactionMode, SqlxPostgresConnector, SqlxSqliteConnector, TransactionOptions,
     TransactionTrait,
 };
-use sea_orm_migration::MigratorTrait;
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+pub use sea_orm_migration::MigratorTrait;
 
 pub use error::{is_unavailable, violated_unique};
 pub use settings::{Settings, SettingsError};
@@ -138,6 +139,15 @@ impl Database {
         let migrated = M::up(&self.write, None).await;
         lock.rollback().await?;
         migrated
+    }
+
+    /// The migrations of one service that have not been applied yet.
+    pub async fn pending<M: MigratorTrait>(&self) -> Result<Vec<String>, DbErr> {
+        let pending = M::get_pending_migrations(&self.write).await?;
+        Ok(pending
+            .iter()
+            .map(|migration| migration.name().to_owned())
+            .collect())
     }
 
     /// Waits for statements under way and closes all connections.

@@ -1,0 +1,230 @@
+//! Starts the roles of a process, and ends them without losing what is under way.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use confab_cache::Cache;
+use confab_database::Database;
+use confab_rpc::Lane;
+use confab_rpc::completions::completions_client::CompletionsClient;
+use confab_rpc::completions::{ListModelsRequest, Model};
+use confab_runtime::{Clock, Tasks};
+use tokio::sync::mpsc;
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+
+use crate::roles::{Role, Roles};
+use crate::settings::Settings;
+use crate::wiring::{Reach, Wired, Wiring};
+
+/// A process that serves its roles.
+pub struct Running {
+    /// Where the gateway listens; empty when it runs elsewhere.
+    pub gateway: Vec<SocketAddr>,
+    /// Where roles are served to other processes; empty when all roles are here.
+    pub lanes: Vec<(Role, SocketAddr)>,
+    /// Where agents may ask back, when an agent is configured and completions runs here.
+    pub agent_context: Option<SocketAddr>,
+    reach: Reach,
+    failed: mpsc::Receiver<anyhow::Error>,
+    front: Tasks,
+    back: Tasks,
+    databases: Vec<Database>,
+    grace: Duration,
+}
+
+/// Starts the given roles. When it returns, every listener is open and every table is in order; what answers later
+/// (a broker, a provider, a role elsewhere) may still be away.
+pub async fn start(
+    settings: Settings,
+    roles: Roles,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Running> {
+    settings.check_roles(&roles)?;
+    // The gateway ends first, while everything that it calls still answers.
+    let (front, back) = (Tasks::new(), Tasks::new());
+    let (report, failed) = mpsc::channel(1);
+    let gateway_listeners = listeners_of(&settings, &roles)?;
+    let wired = Wiring {
+        settings: &settings,
+        roles: &roles,
+        clock,
+        tasks: back.clone(),
+    }
+    .wire()
+    .await?;
+    let mut running = Running {
+        gateway: addresses(&gateway_listeners)?,
+        lanes: Vec::new(),
+        agent_context: None,
+        reach: wired.lanes.clone(),
+        failed,
+        front,
+        back,
+        databases: wired.databases.clone(),
+        grace: Duration::from_secs(settings.shutdown.grace_seconds),
+    };
+    running
+        .serve_services(&settings, &roles, &wired, &report)
+        .await?;
+    if roles.has(Role::Gateway) {
+        running.serve_gateway(settings, &wired, gateway_listeners, report)?;
+    }
+    Ok(running)
+}
+
+impl Running {
+    /// The lane to a role that runs here or is called from here.
+    pub fn lane(&self, role: Role) -> anyhow::Result<Lane> {
+        self.reach.to(role)
+    }
+
+    /// Every model of the catalogue and what answers for it.
+    pub async fn models(&self) -> anyhow::Result<Vec<Model>> {
+        let reply = CompletionsClient::new(self.lane(Role::Completions)?)
+            .list_models(ListModelsRequest {})
+            .await
+            .context("completions")?;
+        Ok(reply.into_inner().models)
+    }
+
+    /// Resolves when a server ended although nobody asked it to, with the reason.
+    pub async fn failure(&mut self) -> anyhow::Error {
+        match self.failed.recv().await {
+            Some(error) => error,
+            // No server is left that could fail.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends everything: sockets first, then calls and background work, databases last. What takes longer than the
+    /// grace period is cut off; says whether nothing was.
+    pub async fn stop(self) -> bool {
+        let deadline = tokio::time::Instant::now() + self.grace;
+        let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
+        let front = self.front.stop(left()).await;
+        let back = self.back.stop(left()).await;
+        for database in &self.databases {
+            if let Err(error) = database.close().await {
+                tracing::warn!(%error, "a database did not close");
+            }
+        }
+        front && back
+    }
+
+    async fn serve_services(
+        &mut self,
+        settings: &Settings,
+        roles: &Roles,
+        wired: &Wired,
+        report: &mpsc::Sender<anyhow::Error>,
+    ) -> anyhow::Result<()> {
+        if let Some(server) = &wired.agent_context {
+            let listen = settings.completions.agent_context.listen;
+            let routes = Routes::new(server.clone());
+            let address = self
+                .serve_routes("agent context", listen, routes, report)
+                .await
+                .context("completions.agent_context.listen")?;
+            self.agent_context = Some(address);
+        }
+        if !roles.are_split() {
+            return Ok(());
+        }
+        for (role, routes) in &wired.served {
+            let Some(lane) = settings.lanes.of(*role) else {
+                continue;
+            };
+            let (reporter, health) = tonic_health::server::health_reporter();
+            reporter
+                .set_service_status("", tonic_health::ServingStatus::Serving)
+                .await;
+            let routes = routes.clone().add_service(health);
+            let address = self
+                .serve_routes("service", lane.listen, routes, report)
+                .await
+                .with_context(|| format!("lanes.{role}.listen"))?;
+            self.lanes.push((*role, address));
+        }
+        Ok(())
+    }
+
+    async fn serve_routes(
+        &self,
+        name: &'static str,
+        listen: SocketAddr,
+        routes: Routes,
+        report: &mpsc::Sender<anyhow::Error>,
+    ) -> anyhow::Result<SocketAddr> {
+        let listener = tokio::net::TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("cannot listen on {listen}"))?;
+        let address = listener.local_addr()?;
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let stopping = self.back.stopping();
+        let report = report.clone();
+        self.back.spawn(name, async move {
+            let served = tonic::transport::Server::builder()
+                .trace_fn(|request| confab_rpc::trace::server_span(request))
+                .add_routes(routes)
+                .serve_with_incoming_shutdown(incoming, stopping.cancelled())
+                .await;
+            if let Err(error) = served {
+                // The receiver is gone only when the process is ending anyway.
+                let _ = report.try_send(anyhow::Error::new(error).context(name));
+            }
+        });
+        Ok(address)
+    }
+
+    fn serve_gateway(
+        &self,
+        settings: Settings,
+        wired: &Wired,
+        listeners: Vec<TcpListener>,
+        report: mpsc::Sender<anyhow::Error>,
+    ) -> anyhow::Result<()> {
+        let backends = confab_gateway::Backends::new(
+            wired.lanes.to(Role::Sessions)?,
+            wired.lanes.to(Role::Threads)?,
+            wired.lanes.to(Role::Attachments)?,
+            wired.lanes.to(Role::Completions)?,
+        );
+        let cache = Cache::open(&settings.cache)?;
+        let tasks = self.front.clone();
+        self.front.spawn("gateway", async move {
+            let served =
+                confab_gateway::serve(settings.gateway, backends, cache, listeners, tasks).await;
+            if let Err(error) = served {
+                let _ = report.try_send(anyhow::Error::new(error).context("gateway"));
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Opens the public listeners before anything else, so that a port that is taken is said at once.
+fn listeners_of(settings: &Settings, roles: &Roles) -> anyhow::Result<Vec<TcpListener>> {
+    if !roles.has(Role::Gateway) {
+        return Ok(Vec::new());
+    }
+    settings
+        .gateway
+        .listen
+        .iter()
+        .map(|address| {
+            let listener = TcpListener::bind(address).with_context(|| {
+                format!("gateway.listen: cannot listen on {address}; set another address or stop what holds it")
+            })?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        })
+        .collect()
+}
+
+fn addresses(listeners: &[TcpListener]) -> anyhow::Result<Vec<SocketAddr>> {
+    let addresses = listeners.iter().map(TcpListener::local_addr);
+    Ok(addresses.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,150 @@
+//! Who may import whom: the table of `crates/README.md`, compared with what cargo sees.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// Our crates that a crate may depend on, and the outside crates that are its alone to name.
+struct Room {
+    name: &'static str,
+    may_import: &'static [&'static str],
+}
+
+const LEAVES: &[&str] = &[];
+const SERVICE: &[&str] = &["rpc", "database", "cache", "runtime", "migrations"];
+
+const TABLE: &[Room] = &[
+    Room {
+        name: "rpc",
+        may_import: LEAVES,
+    },
+    Room {
+        name: "database",
+        may_import: LEAVES,
+    },
+    Room {
+        name: "cache",
+        may_import: LEAVES,
+    },
+    Room {
+        name: "runtime",
+        may_import: LEAVES,
+    },
+    Room {
+        name: "migrations",
+        may_import: LEAVES,
+    },
+    Room {
+        name: "sessions",
+        may_import: SERVICE,
+    },
+    Room {
+        name: "threads",
+        may_import: SERVICE,
+    },
+    Room {
+        name: "attachments",
+        may_import: SERVICE,
+    },
+    Room {
+        name: "completions",
+        may_import: SERVICE,
+    },
+    Room {
+        name: "gateway",
+        may_import: &["rpc", "cache", "runtime"],
+    },
+    Room {
+        name: "confab",
+        may_import: &[
+            "rpc",
+            "database",
+            "cache",
+            "runtime",
+            "migrations",
+            "sessions",
+            "threads",
+            "attachments",
+            "completions",
+            "gateway",
+        ],
+    },
+    Room {
+        name: "testkit",
+        may_import: &["confab", "database", "rpc", "runtime"],
+    },
+];
+
+/// Outside crates that only some of ours may name, by the start of their name.
+const RESERVED: &[(&str, &[&str])] = &[
+    ("actix", &["gateway"]),
+    (
+        "sea-orm",
+        &[
+            "database",
+            "migrations",
+            "sessions",
+            "threads",
+            "attachments",
+            "completions",
+        ],
+    ),
+    ("sqlx", &["database"]),
+    ("deadpool-redis", &["cache"]),
+    ("lapin", &["delivery"]),
+    ("tonic-prost-build", &["rpc"]),
+    ("protox", &["rpc"]),
+];
+
+/// Normal and build dependencies of our packages, by short name; test dependencies are not architecture.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
+        .no_deps()
+        .exec()
+        .unwrap();
+    metadata
+        .workspace_packages()
+        .into_iter()
+        .map(|package| {
+            let names = package
+                .dependencies
+                .iter()
+                .filter(|dependency| dependency.kind != DependencyKind::Development)
+                .map(|dependency| short(&dependency.name))
+                .collect();
+            (short(&package.name), names)
+        })
+        .collect()
+}
+
+fn short(name: &str) -> String {
+    name.strip_prefix("confab-").unwrap_or(name).to_owned()
+}
+
+#[test]
+fn crates_import_only_what_the_table_allows() {
+    let dependencies = dependencies();
+    let ours: BTreeSet<&str> = TABLE.iter().map(|room| room.name).collect();
+    let found: BTreeSet<&str> = dependencies.keys().map(String::as_str).collect();
+    assert_eq!(found, ours, "every crate has a row in the table");
+    for room in TABLE {
+        for name in &dependencies[room.name] {
+            let allowed = !ours.contains(name.as_str()) || room.may_import.contains(&name.as_str());
+            assert!(allowed, "{} must not import {name}", room.name);
+        }
+    }
+}
+
+#[test]
+fn outside_crates_stay_in_the_rooms_that_may_name_them() {
+    for (name, dependencies) in dependencies() {
+        for (prefix, rooms) in RESERVED {
+            let names_it = dependencies.iter().any(|other| other.starts_with(prefix));
+            assert!(
+                !names_it || rooms.contains(&name.as_str()),
+                "{name} must not name {prefix}"
+            );
+        }
+    }
+}

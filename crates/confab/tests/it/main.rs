@@ -1,0 +1,14 @@
+//! The whole of Confab from outside: the same scenarios in every shape it can be deployed in, and what holds for the
+//! workspace as a whole.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod agents;
+mod architecture;
+mod assistant;
+mod command_line;
+mod crash;
+mod faults;
+mod files;
+mod providers;
+mod settings;
+mod tokens;

@@ -1,0 +1,134 @@
+//! A server of OpenAI's chat completions, scripted by the test.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::task::AbortHandle;
+
+/// What the server does with one request.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// Streams these pieces of text, then what they took: tokens in and out.
+    Text(Vec<&'static str>, u32, u32),
+    /// Streams these pieces, then cuts the connection.
+    Cut(Vec<&'static str>),
+    /// Refuses with a status.
+    Status(u16),
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    replies: VecDeque<Reply>,
+    requests: Vec<Value>,
+    keys: Vec<String>,
+}
+
+/// A provider that listens; it ends when dropped.
+pub struct OpenAi {
+    address: SocketAddr,
+    script: Arc<Mutex<Script>>,
+    server: AbortHandle,
+}
+
+impl OpenAi {
+    /// Starts one that gives these replies in turn, and `Hello.` (10 tokens in, 2 out) from then on.
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
+    pub async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
+        let script = Arc::new(Mutex::new(Script {
+            replies: replies.into_iter().collect(),
+            ..Script::default()
+        }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a port for the provider");
+        let address = listener.local_addr().expect("the provider's address");
+        let router = Router::new()
+            .route("/v1/chat/completions", post(complete))
+            .with_state(Arc::clone(&script));
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        Self {
+            address,
+            script,
+            server: server.abort_handle(),
+        }
+    }
+
+    /// Its base URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// The bodies of the requests it got, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Value> {
+        let script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
+        script.requests.clone()
+    }
+
+    /// The `Authorization` headers of the requests it got.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        let script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
+        script.keys.clone()
+    }
+}
+
+impl Drop for OpenAi {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn complete(
+    State(script): State<Arc<Mutex<Script>>>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Response {
+    let reply = {
+        let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = headers.get(header::AUTHORIZATION);
+        let key = key.and_then(|key| key.to_str().ok()).unwrap_or_default();
+        script.keys.push(key.to_owned());
+        script.requests.push(body);
+        script.replies.pop_front()
+    };
+    match reply.unwrap_or(Reply::Text(vec!["Hel", "lo."], 10, 2)) {
+        Reply::Status(code) => StatusCode::from_u16(code)
+            .expect("the script names a status")
+            .into_response(),
+        Reply::Text(pieces, input, output) => {
+            let mut events: Vec<_> = pieces.into_iter().map(delta).collect();
+            let usage = json!({ "prompt_tokens": input, "completion_tokens": output });
+            events.push(event(&json!({ "choices": [], "usage": usage })));
+            events.push("data: [DONE]\n\n".to_owned());
+            streamed(events.into_iter().map(Ok).collect())
+        }
+        Reply::Cut(pieces) => {
+            let mut events: Vec<_> = pieces.into_iter().map(delta).map(Ok).collect();
+            events.push(Err(std::io::Error::other("cut by the script")));
+            streamed(events)
+        }
+    }
+}
+
+fn delta(text: &str) -> String {
+    event(&json!({ "choices": [{ "index": 0, "delta": { "content": text } }] }))
+}
+
+fn event(body: &Value) -> String {
+    format!("data: {body}\n\n")
+}
+
+fn streamed(events: Vec<Result<String, std::io::Error>>) -> Response {
+    let body = Body::from_stream(stream::iter(events));
+    ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+}
