@@ -8,6 +8,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 /// The provider that takes over, when it is a configured agent, every model that names no other agent.
 pub const AGENT: &str = "agent";
 /// The provider that answers for what is not configured, when [`Unconfigured::Scripted`] says so.
@@ -210,6 +213,14 @@ pub enum SettingsError {
 }
 
 impl Settings {
+    /// Whether any agent is configured, and context has to be served to it.
+    #[must_use]
+    pub fn has_agent(&self) -> bool {
+        self.providers
+            .values()
+            .any(|provider| provider.is_agent() && provider.is_configured())
+    }
+
     /// Checks what the types cannot.
     pub fn validate(&self) -> Result<(), SettingsError> {
         self.database.validate()?;
@@ -296,10 +307,16 @@ impl ProviderSettings {
             }
             Self::Agent(settings) => {
                 within(key("timeout_ms"), settings.timeout_ms, TIME_LIMIT_MS)?;
-                settings
-                    .url
-                    .as_ref()
-                    .map_or(Ok(()), |url| validate_url(key("url"), url))
+                let Some(url) = &settings.url else {
+                    return Ok(());
+                };
+                if url.scheme() == "https" {
+                    return Err(SettingsError::Url {
+                        key: key("url"),
+                        problem: "agents are called without TLS: http://HOST:PORT",
+                    });
+                }
+                validate_url(key("url"), url)
             }
             Self::Scripted(_) => Ok(()),
         }

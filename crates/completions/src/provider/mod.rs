@@ -1,10 +1,19 @@
 //! What answers for a model: one file per kind of provider.
 
+mod agent;
+mod openai;
+mod registry;
+mod scripted;
+#[cfg(test)]
+mod tests;
+
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use uuid::Uuid;
 
 use crate::catalogue::{MESSAGE_TOKENS, Model, PROMPT_TOKENS, estimate_tokens, most_tokens};
+
+pub use registry::{Registry, RegistryError};
 
 /// One question with everything a provider needs to answer it.
 #[derive(Debug, Clone)]
