@@ -1,0 +1,95 @@
+//! Why a call is refused, and how a caller learns of it.
+
+use std::io;
+use std::path::PathBuf;
+
+use confab_rpc::{Fault, Reason};
+use sea_orm::DbErr;
+use tonic::Status;
+
+/// Why the service could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory for the files cannot be made or written.
+    #[error("cannot keep files in {}: {source}", directory.display())]
+    Directory {
+        /// The directory of the settings.
+        directory: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbErr),
+    /// The system gives no randomness for the secret that signs links.
+    #[error("no secret for links: {0}")]
+    Randomness(#[from] getrandom::Error),
+}
+
+/// Why a call is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// What the caller sent cannot be accepted.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// There is no such file, or the caller may not see it.
+    #[error("there is no such attachment")]
+    NotFound,
+    /// The file has more bytes than the settings allow.
+    #[error("the file is larger than {limit} bytes")]
+    TooLarge { limit: u64 },
+    /// The link was not made here, or its time is over.
+    #[error("the link is not valid or has expired")]
+    SignatureInvalid,
+    /// The upload broke off on its way here.
+    #[error("the upload broke off")]
+    Interrupted(#[source] Status),
+    /// There is no room on the disk, or none left for this process.
+    #[error("there is no room for the file")]
+    StorageFull(#[source] io::Error),
+    /// The disk failed.
+    #[error("the file could not be read or written")]
+    Disk(#[source] io::Error),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::StorageFull(error),
+            _ => Self::Disk(error),
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let reason = match &error {
+            Error::Invalid(_) | Error::Interrupted(_) => Reason::Invalid,
+            Error::NotFound => Reason::AttachmentNotFound,
+            Error::TooLarge { .. } => Reason::AttachmentTooLarge,
+            Error::SignatureInvalid => Reason::SignatureInvalid,
+            Error::StorageFull(cause) => {
+                tracing::error!(%cause, "the disk is full");
+                Reason::StorageFull
+            }
+            Error::Disk(cause) => {
+                tracing::error!(%cause, "the disk failed");
+                Reason::Internal
+            }
+            Error::Database(cause) => database(cause),
+        };
+        Fault::new(reason, error.to_string()).into()
+    }
+}
+
+fn database(cause: &DbErr) -> Reason {
+    tracing::error!(%cause, "the database failed");
+    if confab_database::is_unavailable(cause) {
+        Reason::Overloaded
+    } else {
+        Reason::Internal
+    }
+}
