@@ -1,0 +1,63 @@
+//! The clients of the services behind the gateway.
+
+use std::time::Duration;
+
+use confab_rpc::Lane;
+use confab_rpc::attachments::attachments_client::AttachmentsClient;
+use confab_rpc::completions::completions_client::CompletionsClient;
+use confab_rpc::sessions::sessions_client::SessionsClient;
+use confab_rpc::threads::threads_client::ThreadsClient;
+
+/// An upload is answered when its last byte is stored, so it may take as long as the slowest client that is let in.
+const UPLOAD_DEADLINE: Duration = Duration::from_mins(15);
+
+/// How every service is reached. Cloning is cheap; each accessor gives a client of its own.
+#[derive(Clone)]
+pub struct Backends {
+    sessions: SessionsClient<Lane>,
+    threads: ThreadsClient<Lane>,
+    attachments: AttachmentsClient<Lane>,
+    uploads: AttachmentsClient<Lane>,
+    completions: CompletionsClient<Lane>,
+}
+
+impl std::fmt::Debug for Backends {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backends").finish_non_exhaustive()
+    }
+}
+
+impl Backends {
+    /// Clients over the given lanes. Uploads get a longer deadline than their lane has.
+    #[must_use]
+    pub fn new(sessions: Lane, threads: Lane, attachments: Lane, completions: Lane) -> Self {
+        Self {
+            sessions: SessionsClient::new(sessions),
+            threads: ThreadsClient::new(threads),
+            uploads: AttachmentsClient::new(attachments.with_deadline(UPLOAD_DEADLINE)),
+            attachments: AttachmentsClient::new(attachments),
+            completions: CompletionsClient::new(completions),
+        }
+    }
+
+    pub(crate) fn sessions(&self) -> SessionsClient<Lane> {
+        self.sessions.clone()
+    }
+
+    pub(crate) fn threads(&self) -> ThreadsClient<Lane> {
+        self.threads.clone()
+    }
+
+    pub(crate) fn attachments(&self) -> AttachmentsClient<Lane> {
+        self.attachments.clone()
+    }
+
+    /// Attachments, with time for a whole upload.
+    pub(crate) fn uploads(&self) -> AttachmentsClient<Lane> {
+        self.uploads.clone()
+    }
+
+    pub(crate) fn completions(&self) -> CompletionsClient<Lane> {
+        self.completions.clone()
+    }
+}

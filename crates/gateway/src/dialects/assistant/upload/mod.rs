@@ -1,0 +1,214 @@
+//! `POST /upload`: a file for a session, or for a new one.
+
+mod form;
+mod refused;
+mod transfer;
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use confab_rpc::attachments::Attachment;
+use confab_rpc::attachments::upload_request::Commit;
+use confab_rpc::completions::ListModelsRequest;
+use confab_rpc::completions::ask_request::Model;
+use confab_rpc::sessions::{GetUserRequest, get_user_request};
+use confab_rpc::threads::{CreateThreadRequest, DeleteThreadRequest, GetThreadRequest, ThreadKind};
+use confab_rpc::{Fault, Reason};
+use serde_json::json;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::names::NEW_CHAT;
+use super::{NEW, wire};
+use crate::Gateway;
+use crate::backends::Backends;
+use crate::caller::{Acting, Claim, Credential, identify};
+use form::{File, Form};
+use refused::Refused;
+use transfer::Transfer;
+
+/// A stored file.
+struct Stored {
+    attachment: Attachment,
+    header: BTreeMap<String, Vec<String>>,
+}
+
+/// Where a file goes.
+enum Destination {
+    Thread(String),
+    NewThread(CreateThreadRequest),
+}
+
+pub(super) async fn post(
+    request: HttpRequest,
+    payload: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    match receive(&request, payload, &gateway).await {
+        Ok(stored) => accepted(&stored),
+        Err(refused) => refused.respond(),
+    }
+}
+
+fn accepted(stored: &Stored) -> HttpResponse {
+    let attachment = &stored.attachment;
+    HttpResponse::Accepted().json(json!({
+        "message": "File uploaded successfully",
+        "data": {
+            "fileName": attachment.name,
+            "sessionId": attachment.thread_id,
+            "imageUrl": format!("/uploads/{}", attachment.name),
+            "header": stored.header,
+            "size": attachment.size,
+        },
+    }))
+}
+
+async fn receive(
+    request: &HttpRequest,
+    payload: web::Payload,
+    gateway: &Gateway,
+) -> Result<Stored, Refused> {
+    if !gateway.origins.allow(request) {
+        return Err(Refused::Origin);
+    }
+    let credential = Credential::of(request);
+    let caller = identify(gateway.auth, &gateway.backends, credential.as_ref())
+        .await
+        .map_err(Refused::Credential)?;
+    let mut form = Form::default();
+    let read = form
+        .read(request.headers(), payload.into_inner(), gateway)
+        .await;
+    if read.is_err() {
+        // A refused file explains why the rest was not read.
+        let fault = form.file.and_then(|file| file.transfer.err());
+        return Err(fault.map_or(Refused::Form, Refused::File));
+    }
+    store(form, &Acting::new(caller), gateway).await
+}
+
+/// Checks a whole form, in the order in which the original complains, and stores its file.
+async fn store(form: Form, acting: &Acting, gateway: &Gateway) -> Result<Stored, Refused> {
+    if form.session_id.is_empty() {
+        return Err(Refused::SessionMissing);
+    }
+    if form.user_id.is_empty() {
+        return Err(Refused::UserMissing);
+    }
+    let named = wire::model(&form.model_name, &form.model_id).ok_or(Refused::ModelMissing)?;
+    let model_id = find_model(&gateway.backends, &named).await?;
+    let File {
+        original_name,
+        declared_type,
+        header,
+        transfer,
+    } = form.file.ok_or(Refused::Form)?;
+    let transfer = transfer.map_err(Refused::File)?;
+
+    let user = match form.user_id.parse().map(|id| acting.claim(id)) {
+        Ok(Claim::Granted(user)) => Some(user),
+        _ => None,
+    };
+    let destination = if form.session_id == NEW {
+        let owner = user.ok_or(Refused::NoNewSession)?;
+        find_user(&gateway.backends, owner).await?;
+        Destination::NewThread(CreateThreadRequest {
+            user_id: owner.to_string(),
+            kind: ThreadKind::Assistant.into(),
+            title: NEW_CHAT.to_owned(),
+            instructions: form.session_prompt,
+            model_id: Some(model_id),
+            id: String::new(),
+        })
+    } else {
+        let owner = user.ok_or(Refused::NoSession)?;
+        find_thread(&gateway.backends, owner, &form.session_id).await?;
+        Destination::Thread(form.session_id)
+    };
+    let commit = Commit {
+        owner_id: user.unwrap_or_default().to_string(),
+        thread_id: String::new(),
+        original_name,
+        declared_type,
+    };
+
+    // In a task of its own: a client that leaves now must not leave a session without its file.
+    let (done, outcome) = oneshot::channel();
+    let backends = gateway.backends.clone();
+    gateway.tasks.spawn("upload", async move {
+        let _ = done.send(deliver(&backends, destination, transfer, commit).await);
+    });
+    let attachment = outcome.await.map_err(|_| Refused::Form)??;
+    Ok(Stored { attachment, header })
+}
+
+/// Commits the file; makes its session first if need be, and takes it back when the file is refused.
+async fn deliver(
+    backends: &Backends,
+    destination: Destination,
+    transfer: Transfer,
+    mut commit: Commit,
+) -> Result<Attachment, Refused> {
+    let thread = match destination {
+        Destination::Thread(id) => {
+            commit.thread_id = id;
+            return transfer.commit(commit).await.map_err(Refused::File);
+        }
+        Destination::NewThread(thread) => thread,
+    };
+    let created = backends.threads().create_thread(thread).await;
+    let thread = created.map_err(|status| Refused::of_new_session(status.into()))?;
+    commit.thread_id = thread.into_inner().id;
+    let undo = DeleteThreadRequest {
+        user_id: commit.owner_id.clone(),
+        thread_id: commit.thread_id.clone(),
+    };
+    match transfer.commit(commit).await {
+        Ok(attachment) => Ok(attachment),
+        Err(fault) => {
+            if let Err(status) = backends.threads().delete_thread(undo).await {
+                let fault = Fault::from(status);
+                tracing::error!(%fault, "the session of a refused upload is left over");
+            }
+            Err(Refused::File(fault))
+        }
+    }
+}
+
+async fn find_model(backends: &Backends, named: &Model) -> Result<i32, Refused> {
+    let mut completions = backends.completions();
+    let found = completions.list_models(ListModelsRequest {}).await;
+    let found = found.map_err(|status| Refused::Fault(status.into()))?;
+    let models = found.into_inner().models;
+    let model = models.into_iter().find(|model| match named {
+        Model::ModelName(name) => model.name == *name,
+        Model::ModelId(id) => model.id == *id,
+    });
+    model.map(|model| model.id).ok_or(Refused::ModelMissing)
+}
+
+async fn find_user(backends: &Backends, user: Uuid) -> Result<(), Refused> {
+    let request = GetUserRequest {
+        by: Some(get_user_request::By::Id(user.to_string())),
+    };
+    let found = backends.sessions().get_user(request).await;
+    found
+        .map(|_| ())
+        .map_err(|status| Refused::of_new_session(status.into()))
+}
+
+async fn find_thread(backends: &Backends, user: Uuid, thread: &str) -> Result<(), Refused> {
+    let request = GetThreadRequest {
+        user_id: user.to_string(),
+        thread_id: thread.to_owned(),
+    };
+    let found = backends.threads().get_thread(request).await;
+    found.map(|_| ()).map_err(|status| {
+        let fault = Fault::from(status);
+        match fault.reason {
+            Reason::ThreadNotFound => Refused::NoSession,
+            _ => Refused::Fault(fault),
+        }
+    })
+}

@@ -1,0 +1,134 @@
+//! Listeners → rooms, and how the gateway comes to its end.
+
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::middleware::DefaultHeaders;
+use actix_web::{App, HttpServer, web};
+use confab_cache::Cache;
+use confab_runtime::Tasks;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::backends::Backends;
+use crate::dialects::Rooms;
+use crate::health;
+use crate::origin::Origins;
+use crate::settings::{AuthMode, Settings, Sockets};
+
+/// How long sockets may take to end: the grace of a request under way and a farewell.
+const SOCKETS_GRACE: Duration = Duration::from_secs(6);
+
+/// How long HTTP requests may take after that, in seconds.
+const REQUESTS_GRACE: u64 = 4;
+
+/// What every handler works with.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) backends: Backends,
+    pub(crate) auth: AuthMode,
+    pub(crate) origins: Origins,
+    pub(crate) sockets: Sockets,
+    /// For work that must outlive its request, and to know when to stop.
+    pub(crate) tasks: Tasks,
+    pub(crate) open_sockets: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl Gateway {
+    /// Whether the process is coming to its end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+}
+
+/// Why the gateway cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A listener cannot be used.
+    #[error("cannot serve on a listener: {0}")]
+    Listener(#[source] io::Error),
+    /// The HTTP server failed.
+    #[error("the HTTP server failed: {0}")]
+    Server(#[source] io::Error),
+}
+
+/// Serves every dialect on every listener until `tasks` is stopping; then says that it is not ready any more, closes
+/// sockets once their request under way is answered (or after a short grace), lets HTTP requests end, and returns.
+///
+/// The settings must be [valid](Settings::validate). Call it on a tokio runtime; HTTP runs on threads of its own.
+pub async fn serve(
+    settings: Settings,
+    backends: Backends,
+    cache: Cache,
+    listeners: Vec<TcpListener>,
+    tasks: Tasks,
+) -> Result<(), GatewayError> {
+    let gateway = web::Data::new(Gateway {
+        backends,
+        auth: settings.auth.mode,
+        origins: Origins::new(&settings),
+        sockets: settings.sockets.clone(),
+        stopping: tasks.stopping(),
+        open_sockets: TaskTracker::new(),
+        tasks,
+    });
+    let stopping = gateway.stopping.clone();
+    let open_sockets = gateway.open_sockets.clone();
+    let server = bind(&settings, gateway, &cache, listeners).map_err(GatewayError::Listener)?;
+    let handle = server.handle();
+    let drain = async {
+        stopping.cancelled().await;
+        open_sockets.close();
+        if tokio::time::timeout(SOCKETS_GRACE, open_sockets.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(left = open_sockets.len(), "sockets were cut off");
+        }
+        handle.stop(true).await;
+    };
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        ended = &mut server => ended,
+        () = drain => server.await,
+    }
+    .map_err(GatewayError::Server)
+}
+
+fn bind(
+    settings: &Settings,
+    gateway: web::Data<Gateway>,
+    cache: &Cache,
+    listeners: Vec<TcpListener>,
+) -> io::Result<actix_web::dev::Server> {
+    let rooms = Rooms::open(settings, &gateway, cache);
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .app_data(gateway.clone())
+            .wrap(headers())
+            .configure(health::routes)
+            .configure(|config| rooms.routes(config, &gateway))
+            .default_service(web::to(health::not_found))
+    })
+    .disable_signals()
+    .shutdown_timeout(REQUESTS_GRACE);
+    for listener in listeners {
+        server = server.listen(listener)?;
+    }
+    Ok(server.run())
+}
+
+/// What every answer says to browsers, unless a handler says otherwise.
+fn headers() -> DefaultHeaders {
+    DefaultHeaders::new()
+        .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .add((header::REFERRER_POLICY, "no-referrer"))
+        .add((header::CACHE_CONTROL, "no-store"))
+        .add((
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ))
+}

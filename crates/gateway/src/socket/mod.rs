@@ -1,0 +1,232 @@
+//! One socket: a loop that hands messages to a dialect and its answers to the wire.
+//!
+//! The loop waits for whatever comes first and never for a service: pings and pongs go on while an answer takes its
+//! time. Messages are handled strictly one after another, so a reply always reflects what came before it. It knows no
+//! wire language; the dialect knows no socket.
+
+mod dialect;
+mod frames;
+mod outbox;
+#[cfg(test)]
+mod tests;
+mod upgrade;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use actix_ws::{CloseCode, CloseReason, Closed, Message};
+use futures_util::future::{Fuse, FusedFuture};
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use dialect::{Dialect, Frame, Frames, Unreadable};
+pub(crate) use frames::{Incoming, Limits, Messages, Violation};
+use outbox::Outbox;
+pub(crate) use upgrade::upgrade;
+
+/// How long a request under way may still take once the process is stopping. A model's answer goes on without the
+/// socket and is in the history afterwards.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// How long a peer has to take the last frames.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A socket on which nothing was heard for this many pings is dead.
+const SILENT_PINGS: u32 = 2;
+
+/// How a socket is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rhythm {
+    /// Time between pings.
+    pub(crate) ping: Duration,
+    /// Messages that wait for their turn; beyond that nothing is read.
+    pub(crate) pending: usize,
+}
+
+/// Why a socket ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The peer closed it in order.
+    Closed(Option<CloseReason>),
+    /// The connection broke.
+    Lost,
+    /// Nothing was heard from the peer any more, or it took nothing.
+    Silent,
+    /// The peer does not speak WebSocket.
+    Violation,
+    /// The process is stopping.
+    Stopping,
+}
+
+/// What a socket was, for the log.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) ending: Ending,
+    /// Messages that came.
+    pub(crate) messages: u64,
+}
+
+/// Serves one socket until it ends. A request that was begun is finished also when the peer has gone: what it does to
+/// several services is not cut in the middle.
+pub(crate) async fn run<D, W, I>(
+    dialect: &D,
+    mut wire: W,
+    mut incoming: I,
+    rhythm: Rhythm,
+    stopping: &CancellationToken,
+) -> Summary
+where
+    D: Dialect,
+    W: Sink<Message, Error = Closed> + Unpin,
+    I: Stream<Item = Result<Incoming, Violation>> + Unpin,
+{
+    let mut outbox = Outbox::default();
+    let mut waiting: VecDeque<Result<Frame, Unreadable>> = VecDeque::new();
+    let mut pulse = Pulse::default();
+    let mut messages = 0;
+    let mut pings = interval_at(Instant::now() + rhythm.ping, rhythm.ping);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut answer = pin!(Fuse::terminated());
+
+    let ending = loop {
+        // The next request starts when the last reply is on its way.
+        if answer.is_terminated() && !outbox.has_replies() {
+            match waiting.pop_front() {
+                Some(Ok(frame)) => answer.set(dialect.on_frame(frame).fuse()),
+                Some(Err(why)) => outbox.extend(dialect.on_unreadable(why)),
+                None => {}
+            }
+        }
+        let reading = waiting.len() < rhythm.pending;
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => break Ending::Stopping,
+            sent = send(&mut wire, &mut outbox), if !outbox.is_empty() => match sent {
+                Ok(()) => pulse.sent = true,
+                Err(Closed) => break Ending::Lost,
+            },
+            frames = &mut answer, if !answer.is_terminated() => outbox.extend(frames),
+            _ = pings.tick() => {
+                if pulse.missed(reading, &outbox) >= SILENT_PINGS {
+                    break Ending::Silent;
+                }
+                outbox.ping();
+            }
+            heard = incoming.next(), if reading => {
+                pulse.heard = true;
+                match heard {
+                    Some(Ok(Incoming::Message(message))) => {
+                        messages += 1;
+                        waiting.push_back(message);
+                    }
+                    Some(Ok(Incoming::Ping(content))) => outbox.pong(content),
+                    Some(Ok(Incoming::Pong)) => {}
+                    Some(Ok(Incoming::Close(reason))) => break Ending::Closed(reason),
+                    Some(Err(Violation)) => break Ending::Violation,
+                    None => break Ending::Lost,
+                }
+            }
+        }
+    };
+
+    let patience = async {
+        stopping.cancelled().await;
+        sleep(GRACE).await;
+    };
+    if ending == Ending::Stopping {
+        outbox.extend(finish(answer.as_mut(), patience).await);
+        farewell(wire, outbox, &ending).await;
+    } else {
+        farewell(wire, outbox, &ending).await;
+        finish(answer.as_mut(), patience).await;
+    }
+    Summary { ending, messages }
+}
+
+/// What the peer's signs of life say.
+#[derive(Debug)]
+struct Pulse {
+    heard: bool,
+    sent: bool,
+    missed: u32,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self {
+            heard: true,
+            sent: true,
+            missed: 0,
+        }
+    }
+}
+
+impl Pulse {
+    /// How many pings in a row have gone by without a sign. While nothing is read, no sign can be heard; then a peer
+    /// that takes nothing counts as silent.
+    fn missed(&mut self, reading: bool, outbox: &Outbox) -> u32 {
+        let heard = std::mem::take(&mut self.heard);
+        let sent = std::mem::take(&mut self.sent);
+        let alive = if reading {
+            heard
+        } else {
+            sent || outbox.is_empty()
+        };
+        self.missed = if alive { 0 } else { self.missed + 1 };
+        self.missed
+    }
+}
+
+/// Puts the next message on the wire as soon as it takes one. Cancelled before that, nothing is lost.
+async fn send<W>(wire: &mut W, outbox: &mut Outbox) -> Result<(), Closed>
+where
+    W: Sink<Message, Error = Closed> + Unpin,
+{
+    futures_util::future::poll_fn(|context| wire.poll_ready_unpin(context)).await?;
+    match outbox.pop() {
+        Some(message) => wire.start_send_unpin(message),
+        None => Ok(()),
+    }
+}
+
+/// Waits for the request under way, if there is one, but not beyond `patience`.
+async fn finish(
+    answer: impl FusedFuture<Output = Frames>,
+    patience: impl Future<Output = ()>,
+) -> Frames {
+    if answer.is_terminated() {
+        return Frames::new();
+    }
+    tokio::select! {
+        biased;
+        frames = answer => frames,
+        () = patience => Frames::new(),
+    }
+}
+
+/// Sends what is left and says why the socket ends. A peer that does not take it in time does not get it.
+async fn farewell<W>(mut wire: W, mut outbox: Outbox, ending: &Ending)
+where
+    W: Sink<Message, Error = Closed> + Unpin,
+{
+    let reason = match ending {
+        Ending::Closed(reason) => reason.clone(),
+        Ending::Stopping => Some((CloseCode::Restart, "the server is restarting").into()),
+        Ending::Silent => Some((CloseCode::Policy, "no answer to pings").into()),
+        Ending::Violation => Some(CloseCode::Protocol.into()),
+        Ending::Lost => return,
+    };
+    let goodbye = async {
+        if *ending == Ending::Stopping {
+            while !outbox.is_empty() {
+                send(&mut wire, &mut outbox).await?;
+            }
+        }
+        wire.send(Message::Close(reason)).await
+    };
+    // Closed or late: the connection ends either way.
+    let _ = timeout(FAREWELL, goodbye).await;
+}
