@@ -323,7 +323,7 @@ impl ProviderSettings {
     }
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(
+fn within<T: Copy + PartialOrd + std::fmt::Display>(
     key: impl Into<String>,
     value: T,
     limits: RangeInclusive<T>,

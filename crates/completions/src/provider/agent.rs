@@ -11,12 +11,10 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Status, TimeoutExpired};
 use url::Url;
 
-use crate::provider::{
-    Answer, AskBack, Bill, Piece, Prompt, Provider, ProviderError, Role, Turn,
-};
+use crate::provider::{Answer, AskBack, Bill, Piece, Prompt, Provider, ProviderError, Role, Turn};
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +32,7 @@ const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 const MICRODOLLARS: f64 = 1e6;
 /// How tonic begins the status that it makes of an HTTP error of something between Confab and the agent.
 const NOT_FROM_THE_AGENT: &str = "grpc-status header missing";
+const LATE: &str = "the agent is late";
 
 /// An agent. It is called once for each question, never again.
 #[derive(Debug)]
@@ -72,7 +71,7 @@ impl Provider for Agent {
         // The channel's own limit ends with the response head.
         let response = tokio::time::timeout(self.timeout, client.process(request))
             .await
-            .map_err(|_| failed("the agent is late"))?
+            .map_err(|_| failed(LATE))?
             .map_err(|status| refused(&status))?
             .into_inner();
 
@@ -152,6 +151,10 @@ fn microdollars(dollars: f32) -> i64 {
 
 /// An agent says UNAVAILABLE when there is no money; the transport says it when there is no agent, and then knows why.
 fn refused(status: &Status) -> ProviderError {
+    let mut causes = std::iter::successors(status.source(), |&cause| cause.source());
+    if causes.any(<dyn Error>::is::<TimeoutExpired>) {
+        return failed(LATE);
+    }
     let from_agent = status.source().is_none() && !status.message().starts_with(NOT_FROM_THE_AGENT);
     match status.code() {
         _ if !from_agent => failed("the agent cannot be reached"),

@@ -76,7 +76,11 @@ fn role(role: Role) -> &'static str {
 pub(super) fn text(answer: &Value) -> Option<&str> {
     ["delta", "message"]
         .into_iter()
-        .find_map(|part| answer.pointer(&format!("/choices/0/{part}/content"))?.as_str())
+        .find_map(|part| {
+            answer
+                .pointer(&format!("/choices/0/{part}/content"))?
+                .as_str()
+        })
         .filter(|text| !text.is_empty())
 }
 

@@ -1,0 +1,6 @@
+//! The parts by themselves, where time and cuts are scripted, and the whole against an HTTP server.
+
+mod http;
+mod reading;
+mod retry;
+mod wire;
