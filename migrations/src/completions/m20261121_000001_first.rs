@@ -33,8 +33,17 @@ fn run() -> TableCreateStatement {
         .col(ColumnDef::new("purpose").small_integer().not_null())
         .col(ColumnDef::new("user_id").uuid().not_null())
         .col(ColumnDef::new("thread_id").uuid().not_null())
+        // Whether the thread was made by this run.
+        .col(ColumnDef::new("new_thread").boolean().not_null())
+        // The thread's last message when the run began: what the run wrote comes after it.
+        .col(ColumnDef::new("after_seq").big_integer().not_null())
         // The answer's message; null until it is in the thread, and for summaries.
         .col(ColumnDef::new("answer_id").big_integer())
+        .col(ColumnDef::new("answer_seq").big_integer())
+        // The caller's key: of two asks with the same one, only one becomes a run.
+        .col(ColumnDef::new("client_msg_id").string_len(255))
+        // SHA-256 over what a repeated `client_msg_id` must repeat.
+        .col(ColumnDef::new("fingerprint").binary_len(32))
         .col(ColumnDef::new("model_id").integer().not_null())
         .col(ColumnDef::new("model").string_len(255).not_null())
         .col(ColumnDef::new("provider").string_len(255).not_null())
@@ -48,6 +57,11 @@ fn run() -> TableCreateStatement {
                 .not_null()
                 .default(0),
         )
+        // An estimate of what the model reads; what is charged for when nobody can say it any more.
+        .col(ColumnDef::new("prompt_tokens").big_integer().not_null())
+        // How it ended and why it failed, as soon as it is known.
+        .col(ColumnDef::new("outcome").small_integer())
+        .col(ColumnDef::new("failure").small_integer())
         // What was used, as soon as it is known; the settlement books exactly this.
         .col(ColumnDef::new("input_tokens").big_integer())
         .col(ColumnDef::new("output_tokens").big_integer())
@@ -61,7 +75,7 @@ fn run() -> TableCreateStatement {
         .to_owned()
 }
 
-fn indexes() -> [IndexCreateStatement; 2] {
+fn indexes() -> [IndexCreateStatement; 3] {
     [
         Index::create()
             .name("run_state_lease_until")
@@ -73,6 +87,13 @@ fn indexes() -> [IndexCreateStatement; 2] {
             .name("run_agent_token_hash")
             .table("run")
             .col("agent_token_hash")
+            .unique()
+            .to_owned(),
+        Index::create()
+            .name("run_user_id_client_msg_id")
+            .table("run")
+            .col("user_id")
+            .col("client_msg_id")
             .unique()
             .to_owned(),
     ]

@@ -1,0 +1,242 @@
+//! The end of a run. Every step can be repeated, by this process or by the one that finds the run after a crash.
+
+use std::collections::BTreeSet;
+
+use confab_rpc::threads::{AttachmentRef, Exchange, FinishRequest, Message, MessageState};
+use confab_rpc::{Fault, Reason};
+
+use super::Engine;
+use super::receipt::Receipt;
+use crate::error::Error;
+use crate::history::Span;
+use crate::store::{Failure, Run};
+
+/// A run that is over.
+pub(super) struct Concluded {
+    /// As it is stored; `None` when its thread was removed.
+    pub(super) answer: Option<Message>,
+    /// What the account was charged.
+    pub(super) charged: i64,
+    /// What the account has left.
+    pub(super) balance: i64,
+}
+
+impl Engine {
+    /// Writes the receipt down: from here on the end of the run is decided.
+    pub(crate) async fn record(&self, run: &Run, receipt: &Receipt) -> Result<(), Error> {
+        if let Some(error) = &receipt.error {
+            tracing::warn!(run = %run.id, provider = run.provider, model = run.model, %error, "a provider failed");
+        }
+        let lease = run.lease();
+        let recorded = self
+            .insist(|| async move { Ok(self.store.answered(lease, receipt).await?) })
+            .await?;
+        if recorded {
+            Ok(())
+        } else {
+            Err(Error::Interrupted)
+        }
+    }
+
+    /// Carries out what the receipt says: in the thread, in the account, in the row.
+    pub(super) async fn conclude(&self, run: &Run, receipt: &Receipt) -> Result<Concluded, Error> {
+        let answer = self.finish(run, receipt).await?;
+        let (charged, balance) = self.settle(run, receipt).await?;
+        let thread_removed = match &answer {
+            None => true,
+            Some(answer) => self.tidy(run, receipt, answer).await,
+        };
+        self.close(run, charged, thread_removed).await?;
+        Ok(Concluded {
+            answer,
+            charged,
+            balance,
+        })
+    }
+
+    async fn finish(&self, run: &Run, receipt: &Receipt) -> Result<Option<Message>, Error> {
+        let request = FinishRequest {
+            thread_id: run.thread_id.to_string(),
+            message_id: run.answer_id.unwrap_or_default(),
+            run_id: run.id.to_string(),
+            fence: run.fence,
+            state: MessageState::from(receipt.outcome).into(),
+            content: None,
+        };
+        self.insist(|| self.backends.finish(request.clone())).await
+    }
+
+    /// Books what the run cost; says what was charged and what is left.
+    pub(crate) async fn settle(&self, run: &Run, receipt: &Receipt) -> Result<(i64, i64), Error> {
+        let cost = receipt.cost_microdollars;
+        let settlement = self
+            .insist(|| self.backends.settle(run.id, cost))
+            .await?
+            .unwrap_or_default();
+        let account = settlement.account.unwrap_or_default();
+        Ok((
+            settlement.charged_microdollars,
+            account.balance_microdollars,
+        ))
+    }
+
+    /// The last word in the row.
+    pub(crate) async fn close(
+        &self,
+        run: &Run,
+        charged: i64,
+        forget_key: bool,
+    ) -> Result<(), Error> {
+        let (lease, now) = (run.lease(), self.clock.now());
+        let close = || async move { Ok(self.store.ended(lease, charged, forget_key, now).await?) };
+        // When the lease is lost here, another process does the same with the same result.
+        self.insist(close).await.map(drop)
+    }
+
+    /// Ends a run of which nothing was said yet, also one whose exchange may or may not be in the thread.
+    pub(super) async fn abandon(&self, run: &Run) -> Result<(), Error> {
+        if let Some(exchange) = self.insist(|| self.exchange_of(run)).await? {
+            return self.interrupt(run, &exchange).await;
+        }
+        self.release(run).await
+    }
+
+    /// Gives the money back and forgets a run that came to nothing.
+    pub(crate) async fn release(&self, run: &Run) -> Result<(), Error> {
+        self.insist(|| self.backends.settle(run.id, 0)).await?;
+        let lease = run.lease();
+        self.insist(|| async move { Ok(self.store.delete(lease).await?) })
+            .await
+    }
+
+    /// This process has lost its lease. If the run was forgotten before our last call arrived, what that call did is
+    /// taken back.
+    pub(super) async fn after_losing(&self, run: &Run) -> Result<(), Error> {
+        if self.store.find(run.id).await?.is_some() {
+            return Err(Error::Interrupted);
+        }
+        let receipt = Receipt::interrupted(None, 0, "");
+        if let Some(answer) = self.exchange_of(run).await?.and_then(|found| found.answer) {
+            let run = Run {
+                answer_id: Some(answer.id),
+                ..run.clone()
+            };
+            self.finish(&run, &receipt).await?;
+        }
+        self.settle(run, &receipt).await.map(drop)
+    }
+
+    /// The exchange of a run, if it is in the thread.
+    pub(super) async fn exchange_of(&self, run: &Run) -> Result<Option<Exchange>, Error> {
+        let span = Span {
+            user_id: run.user_id,
+            thread_id: run.thread_id,
+            after_seq: run.answer_seq.map_or(run.after_seq, |seq| seq - 2),
+            before_seq: run.answer_seq.map_or(0, |seq| seq + 1),
+        };
+        let id = run.id.to_string();
+        let mut before = None;
+        let found = span
+            .find(&self.backends, |message| {
+                if message.run_id == id {
+                    return Some((before.take(), message));
+                }
+                before = Some(message);
+                None
+            })
+            .await;
+        match found {
+            Ok(found) => Ok(found.map(|(question, answer)| Exchange {
+                thread: None,
+                question,
+                answer: Some(answer),
+                replayed: true,
+            })),
+            Err(Error::Refused(Fault {
+                reason: Reason::ThreadNotFound,
+                ..
+            })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Clears away what a refused or failed ask must not leave; says whether the thread was removed.
+    async fn tidy(&self, run: &Run, receipt: &Receipt, answer: &Message) -> bool {
+        match receipt.failure {
+            // After a crash everything stays as it is: nobody was told that the ask failed.
+            None | Some(Failure::Interrupted) => return false,
+            Some(Failure::ThreadGone) => return true,
+            Some(Failure::NoMoney | Failure::TooLong | Failure::Provider) => {}
+        }
+        let tidied = if run.new_thread && answer.content.is_empty() {
+            self.remove_thread(run).await
+        } else {
+            self.drop_question_files(run).await
+        };
+        tidied.unwrap_or_else(|error| {
+            tracing::warn!(run = %run.id, %error, "cannot tidy up after a failed run");
+            false
+        })
+    }
+
+    /// Removes the thread that the run made, unless something else was said in it.
+    async fn remove_thread(&self, run: &Run) -> Result<bool, Error> {
+        let thread = self.backends.thread(run.user_id, run.thread_id).await?;
+        if Some(thread.last_seq) != run.answer_seq {
+            return Ok(false);
+        }
+        self.backends
+            .delete_thread(run.user_id, run.thread_id)
+            .await?;
+        Ok(true)
+    }
+
+    async fn drop_question_files(&self, run: &Run) -> Result<bool, Error> {
+        let exchange = self.exchange_of(run).await?;
+        if let Some(question) = exchange.and_then(|exchange| exchange.question)
+            && !question.attachments.is_empty()
+        {
+            let thread = Span {
+                user_id: run.user_id,
+                thread_id: run.thread_id,
+                after_seq: 0,
+                before_seq: 0,
+            };
+            self.drop_unused(thread, question.attachments, Some(question.id))
+                .await;
+        }
+        Ok(false)
+    }
+
+    /// Removes those of a thread's files that no message carries, except perhaps the given one.
+    pub(super) async fn drop_unused(
+        &self,
+        thread: Span,
+        files: Vec<AttachmentRef>,
+        except: Option<i64>,
+    ) {
+        let mut unused: BTreeSet<_> = files.into_iter().map(|file| file.id).collect();
+        if unused.is_empty() {
+            return;
+        }
+        let looked = thread
+            .find(&self.backends, |message| {
+                if Some(message.id) != except {
+                    for file in &message.attachments {
+                        unused.remove(&file.id);
+                    }
+                }
+                unused.is_empty().then_some(())
+            })
+            .await;
+        if let Err(error) = looked {
+            tracing::warn!(%error, "cannot see whether the files of a failed ask are used");
+            return;
+        }
+        for id in unused {
+            if let Err(error) = self.backends.delete_attachment(thread.user_id, id).await {
+                tracing::warn!(%error, "cannot remove a file of a failed ask");
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Steps 2 to 4: money is set aside, the exchange is put into the thread, the run is under way.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use confab_rpc::Reason;
+use confab_rpc::sessions::ReserveRequest;
+use confab_rpc::threads::{
+    AppendExchangeRequest, CreateThreadRequest, Exchange, Message, ThreadKind,
+};
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::Engine;
+use super::admission::Admitted;
+use super::ask::turns;
+use super::question::Question;
+use crate::error::Error;
+use crate::provider::{AskBack, Prompt};
+use crate::store::{Appended, Run, State};
+
+/// More than any answer costs: an agent is given all that is available, as only it knows its price.
+const WHOLE_BALANCE: i64 = 1_000_000_000_000;
+const TOKEN_BYTES: usize = 32;
+
+/// A run whose exchange is in the thread.
+pub(super) struct Opened {
+    pub(super) run: Run,
+    pub(super) exchange: Exchange,
+    pub(super) prompt: Prompt,
+}
+
+impl Engine {
+    /// Sets the money aside and puts the exchange into the thread.
+    pub(super) async fn open(
+        &self,
+        run: &Run,
+        admitted: Admitted,
+        question: &Question,
+    ) -> Result<Opened, Error> {
+        let reserved = self
+            .reserve_in_turn(run, &admitted.prompt, question.open_limit)
+            .await?;
+        let Admitted {
+            new_thread,
+            attachments,
+            mut prompt,
+            ..
+        } = admitted;
+        let request = AppendExchangeRequest {
+            user_id: run.user_id.to_string(),
+            thread_id: run.thread_id.to_string(),
+            content: question.content.clone(),
+            attachments,
+            client_msg_id: question.key.clone().unwrap_or_default(),
+            run_id: run.id.to_string(),
+            model: run.model.clone(),
+            new_thread: new_thread.map(|new| CreateThreadRequest {
+                user_id: run.user_id.to_string(),
+                kind: ThreadKind::Assistant.into(),
+                title: new.title,
+                instructions: new.instructions,
+                model_id: Some(run.model_id),
+                id: run.thread_id.to_string(),
+            }),
+        };
+        let exchange = self
+            .insist(|| self.backends.append(request.clone()))
+            .await?;
+        let answer = own_answer(run, &exchange)?;
+        let (ask_back, agent_token_hash) = self.ask_back(&prompt)?;
+        let appended = Appended {
+            answer_id: answer.id,
+            answer_seq: answer.seq,
+            reserved_microdollars: reserved,
+            agent_token_hash,
+        };
+        let run = self.start(run, appended).await?;
+        let affordable = prompt
+            .model
+            .affordable_output(reserved, prompt.estimated_tokens());
+        prompt.max_output_tokens = affordable.max(1);
+        prompt.budget_microdollars = reserved;
+        prompt.ask_back = ask_back;
+        Ok(Opened {
+            run,
+            exchange,
+            prompt,
+        })
+    }
+
+    /// Writes down that the exchange is in the thread.
+    pub(super) async fn start(&self, run: &Run, appended: Appended) -> Result<Run, Error> {
+        let running = Run {
+            answer_id: Some(appended.answer_id),
+            answer_seq: Some(appended.answer_seq),
+            state: State::Running,
+            ..run.clone()
+        };
+        let lease = run.lease();
+        let appended = &appended;
+        let held = self
+            .insist(|| async move { Ok(self.store.running(lease, appended).await?) })
+            .await?;
+        if held {
+            Ok(running)
+        } else {
+            Err(Error::Interrupted)
+        }
+    }
+
+    /// Sets money aside as soon as fewer than `open_limit` of the user's runs are under way.
+    async fn reserve_in_turn(
+        &self,
+        run: &Run,
+        prompt: &Prompt,
+        open_limit: u32,
+    ) -> Result<i64, Error> {
+        let model = &prompt.model;
+        let maximum = if self.is_agent(model) {
+            WHOLE_BALANCE
+        } else {
+            model.max_cost(prompt.most_tokens())
+        };
+        let request = ReserveRequest {
+            user_id: run.user_id.to_string(),
+            run_id: run.id.to_string(),
+            model_id: run.model_id,
+            minimum_microdollars: model.cost(prompt.estimated_tokens(), 1),
+            maximum_microdollars: maximum,
+            open_limit,
+        };
+        let patience = Instant::now() + self.queue_length();
+        let mut turn = turns();
+        loop {
+            turn.tick().await;
+            match self.backends.reserve(request.clone()).await {
+                Err(error)
+                    if error.reason() == Some(Reason::RunLimit) && Instant::now() < patience => {}
+                reserved => return reserved,
+            }
+        }
+    }
+
+    /// With which the agent may ask back, and the token's hash.
+    fn ask_back(&self, prompt: &Prompt) -> Result<(Option<AskBack>, Option<Vec<u8>>), Error> {
+        if !self.is_agent(&prompt.model) {
+            return Ok((None, None));
+        }
+        let mut token = [0_u8; TOKEN_BYTES];
+        getrandom::fill(&mut token).map_err(|_| Error::Interrupted)?;
+        let token = BASE64_URL_SAFE_NO_PAD.encode(token);
+        let hash = Sha256::digest(&token).to_vec();
+        let ask_back = AskBack {
+            address: self.agent_context_address(),
+            token: SecretString::from(token),
+        };
+        Ok((Some(ask_back), Some(hash)))
+    }
+}
+
+/// The answer that this run is to write. Another one's means that the key belongs to a message of which this service
+/// knows no run.
+fn own_answer<'a>(run: &Run, exchange: &'a Exchange) -> Result<&'a Message, Error> {
+    exchange
+        .answer
+        .as_ref()
+        .filter(|answer| answer.run_id == run.id.to_string())
+        .ok_or(Error::KeyReused)
+}

@@ -1,0 +1,163 @@
+//! What an answer came to: how it ended, and what is charged for it.
+
+use crate::catalogue::{Model, estimate_tokens};
+use crate::provider::{Bill, Prompt, ProviderError};
+use crate::store::{Failure, Outcome, Run};
+
+#[cfg(test)]
+mod tests;
+
+/// How reading an answer ended.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// The provider said that this was all.
+    Ended(Bill),
+    /// The longest answer was reached; the rest was not read.
+    Full,
+    /// The provider failed.
+    Failed(ProviderError),
+    /// Its thread was removed; the rest was not read.
+    Unwanted,
+}
+
+/// What was asked, as far as it matters for the price.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measure {
+    /// An estimate of what the model reads.
+    pub(crate) estimated_input: u32,
+    /// No model reads more of this prompt.
+    pub(crate) most_input: u32,
+    /// What it was allowed to write.
+    pub(crate) most_output: u32,
+}
+
+impl Measure {
+    pub(crate) fn of(prompt: &Prompt) -> Self {
+        Self {
+            estimated_input: prompt.estimated_tokens(),
+            most_input: prompt.most_tokens().min(prompt.model.context_length),
+            most_output: prompt.max_output_tokens,
+        }
+    }
+}
+
+/// How a run ended and what is charged for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Receipt {
+    pub(crate) outcome: Outcome,
+    pub(crate) failure: Option<Failure>,
+    /// For operators; holds no message text.
+    pub(crate) error: Option<String>,
+    pub(crate) input_tokens: u32,
+    pub(crate) output_tokens: u32,
+    pub(crate) cost_microdollars: i64,
+}
+
+impl Receipt {
+    /// Of an answer that was read here. Nothing is charged for a failure that said nothing; what the provider does not
+    /// count is measured.
+    pub(crate) fn new(model: &Model, measure: Measure, text: &str, read: Read) -> Self {
+        let measured = || Self::measured(model, measure.estimated_input, text);
+        match read {
+            Read::Ended(bill) => Self::billed(model, measure, text, bill),
+            Read::Full => measured(),
+            Read::Unwanted => Self {
+                outcome: Outcome::Cancelled,
+                failure: Some(Failure::ThreadGone),
+                ..measured()
+            },
+            Read::Failed(error) if text.is_empty() => Self {
+                outcome: Outcome::Failed,
+                failure: Some(failure_of(&error)),
+                error: Some(error.to_string()),
+                ..measured()
+            },
+            Read::Failed(error) => Self {
+                outcome: Outcome::Interrupted,
+                failure: Some(Failure::Provider),
+                error: Some(error.to_string()),
+                ..measured()
+            },
+        }
+    }
+
+    /// Of a run whose process died with so much of the answer stored.
+    pub(crate) fn interrupted(model: Option<&Model>, prompt_tokens: u32, text: &str) -> Self {
+        let measured = match model {
+            Some(model) => Self::measured(model, prompt_tokens, text),
+            // It has left the catalogue with its prices.
+            None => Self::complete(0, 0, 0),
+        };
+        Self {
+            outcome: Outcome::Interrupted,
+            failure: Some(Failure::Interrupted),
+            ..measured
+        }
+    }
+
+    /// As it was written down.
+    pub(crate) fn of(run: &Run) -> Self {
+        let tokens = |count: Option<i64>| u32::try_from(count.unwrap_or(0)).unwrap_or(u32::MAX);
+        Self {
+            outcome: run.outcome.unwrap_or(Outcome::Interrupted),
+            failure: run.failure,
+            error: run.error.clone(),
+            input_tokens: tokens(run.input_tokens),
+            output_tokens: tokens(run.output_tokens),
+            cost_microdollars: run.cost_microdollars.unwrap_or(0),
+        }
+    }
+
+    /// A bill for more than was possible is cut to what was: it cannot be right, and it was not reserved.
+    fn billed(model: &Model, measure: Measure, text: &str, bill: Bill) -> Self {
+        match bill {
+            Bill::Tokens { input, output } => {
+                let (most_input, most_output) = (measure.most_input, measure.most_output);
+                if input > most_input || output > most_output {
+                    tracing::warn!(
+                        model = model.name,
+                        input,
+                        most_input,
+                        output,
+                        most_output,
+                        "a provider billed more tokens than there were"
+                    );
+                }
+                let (input, output) = (input.min(most_input), output.min(most_output));
+                Self::complete(input, output, model.cost(input, output))
+            }
+            Bill::Cost(microdollars) => Self {
+                cost_microdollars: microdollars.max(0),
+                ..Self::measured(model, measure.estimated_input, text)
+            },
+            Bill::Unknown => Self::measured(model, measure.estimated_input, text),
+        }
+    }
+
+    fn measured(model: &Model, prompt_tokens: u32, text: &str) -> Self {
+        if text.is_empty() {
+            return Self::complete(0, 0, 0);
+        }
+        let output = estimate_tokens(text);
+        Self::complete(prompt_tokens, output, model.cost(prompt_tokens, output))
+    }
+
+    fn complete(input_tokens: u32, output_tokens: u32, cost_microdollars: i64) -> Self {
+        Self {
+            outcome: Outcome::Complete,
+            failure: None,
+            error: None,
+            input_tokens,
+            output_tokens,
+            cost_microdollars,
+        }
+    }
+}
+
+fn failure_of(error: &ProviderError) -> Failure {
+    match error {
+        ProviderError::NoMoney => Failure::NoMoney,
+        ProviderError::TooLong => Failure::TooLong,
+        ProviderError::Unconfigured | ProviderError::Failed(_) => Failure::Provider,
+    }
+}

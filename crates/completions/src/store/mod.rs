@@ -1,0 +1,215 @@
+//! Where runs are kept. What a run is and what becomes of it is decided in [`crate::run`].
+
+mod run;
+
+use chrono::{DateTime, Utc};
+use confab_database::{Database, violated_unique};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    UpdateMany,
+};
+use uuid::Uuid;
+
+use run::{Column, Entity};
+pub(crate) use run::{Failure, Model as Run, Outcome, Purpose, State};
+
+use crate::run::Receipt;
+
+/// The right to change a run, for as long as nobody raised the fence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) run_id: Uuid,
+    pub(crate) fence: i64,
+}
+
+/// What is known of a run when its exchange is in the thread.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    pub(crate) answer_id: i64,
+    pub(crate) answer_seq: i64,
+    pub(crate) reserved_microdollars: i64,
+    pub(crate) agent_token_hash: Option<Vec<u8>>,
+}
+
+/// The runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    database: Database,
+}
+
+impl Store {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Writes a new run; false when its user has another run with the same `client_msg_id`.
+    pub(crate) async fn insert(&self, run: Run) -> Result<bool, DbErr> {
+        let inserted = Entity::insert(run.into_active_model())
+            .exec_without_returning(self.database.write())
+            .await;
+        match inserted {
+            Ok(_) => Ok(true),
+            Err(error)
+                if violated_unique(&error).is_some_and(|what| what.contains("client_msg_id")) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn find(&self, id: Uuid) -> Result<Option<Run>, DbErr> {
+        Entity::find_by_id(id).one(self.database.read()).await
+    }
+
+    /// The run that a user's key belongs to.
+    pub(crate) async fn by_key(
+        &self,
+        user_id: Uuid,
+        client_msg_id: &str,
+    ) -> Result<Option<Run>, DbErr> {
+        Entity::find()
+            .filter(Column::UserId.eq(user_id))
+            .filter(Column::ClientMsgId.eq(client_msg_id))
+            .one(self.database.read())
+            .await
+    }
+
+    /// The run under way whose agent was given this token.
+    pub(crate) async fn by_agent_token(&self, hash: &[u8]) -> Result<Option<Run>, DbErr> {
+        Entity::find()
+            .filter(Column::AgentTokenHash.eq(hash))
+            .filter(Column::State.eq(State::Running))
+            .one(self.database.read())
+            .await
+    }
+
+    /// Runs that nobody has worked on since their lease ran out, the longest forgotten first.
+    pub(crate) async fn expired(&self, now: DateTime<Utc>, limit: u64) -> Result<Vec<Run>, DbErr> {
+        Entity::find()
+            .filter(Column::State.is_in([State::Reserving, State::Running, State::Answered]))
+            .filter(Column::LeaseUntil.lt(now))
+            .order_by_asc(Column::LeaseUntil)
+            .limit(limit)
+            .all(self.database.read())
+            .await
+    }
+
+    /// Takes over a run as it was found. `None`: somebody else was faster, or its owner is alive.
+    pub(crate) async fn take(
+        &self,
+        run: Run,
+        owner: Uuid,
+        until: DateTime<Utc>,
+    ) -> Result<Option<Run>, DbErr> {
+        let fence = run.fence + 1;
+        let update = held(run.lease())
+            .col_expr(Column::Fence, Expr::value(fence))
+            .col_expr(Column::LeaseOwner, Expr::value(owner))
+            .col_expr(Column::LeaseUntil, Expr::value(until))
+            .filter(Column::LeaseUntil.eq(run.lease_until));
+        Ok(self.apply(update).await?.then_some(Run {
+            fence,
+            lease_owner: owner,
+            lease_until: until,
+            ..run
+        }))
+    }
+
+    /// Extends a lease; false when it is lost.
+    pub(crate) async fn renew(&self, lease: Lease, until: DateTime<Utc>) -> Result<bool, DbErr> {
+        self.apply(held(lease).col_expr(Column::LeaseUntil, Expr::value(until)))
+            .await
+    }
+
+    /// The exchange is in the thread; false when the lease is lost.
+    pub(crate) async fn running(&self, lease: Lease, appended: &Appended) -> Result<bool, DbErr> {
+        let update = held(lease)
+            .col_expr(Column::State, Expr::value(State::Running))
+            .col_expr(Column::AnswerId, Expr::value(appended.answer_id))
+            .col_expr(Column::AnswerSeq, Expr::value(appended.answer_seq))
+            .col_expr(
+                Column::ReservedMicrodollars,
+                Expr::value(appended.reserved_microdollars),
+            )
+            .col_expr(
+                Column::AgentTokenHash,
+                Expr::value(appended.agent_token_hash.clone()),
+            );
+        self.apply(update).await
+    }
+
+    /// Outcome and cost are known; false when the lease is lost. The agent's token ends here.
+    pub(crate) async fn answered(&self, lease: Lease, receipt: &Receipt) -> Result<bool, DbErr> {
+        let update = held(lease)
+            .col_expr(Column::State, Expr::value(State::Answered))
+            .col_expr(Column::Outcome, Expr::value(receipt.outcome))
+            .col_expr(Column::Failure, Expr::value(receipt.failure))
+            .col_expr(Column::Error, Expr::value(receipt.error.clone()))
+            .col_expr(
+                Column::InputTokens,
+                Expr::value(i64::from(receipt.input_tokens)),
+            )
+            .col_expr(
+                Column::OutputTokens,
+                Expr::value(i64::from(receipt.output_tokens)),
+            )
+            .col_expr(
+                Column::CostMicrodollars,
+                Expr::value(receipt.cost_microdollars),
+            );
+        self.apply(update).await
+    }
+
+    /// Nothing is left to do; false when the lease is lost. `charged` is what the account was charged in the end; with
+    /// `forget_key` the caller's key is free again.
+    pub(crate) async fn ended(
+        &self,
+        lease: Lease,
+        charged: i64,
+        forget_key: bool,
+        now: DateTime<Utc>,
+    ) -> Result<bool, DbErr> {
+        let mut update = held(lease)
+            .col_expr(Column::State, Expr::value(State::Ended))
+            .col_expr(Column::CostMicrodollars, Expr::value(charged))
+            .col_expr(Column::EndedAt, Expr::value(now));
+        if forget_key {
+            update = update.col_expr(Column::ClientMsgId, Expr::value(None::<String>));
+        }
+        self.apply(update).await
+    }
+
+    /// Removes a run of which nothing is left.
+    pub(crate) async fn delete(&self, lease: Lease) -> Result<(), DbErr> {
+        Entity::delete_many()
+            .filter(Column::Id.eq(lease.run_id))
+            .filter(Column::Fence.eq(lease.fence))
+            .exec(self.database.write())
+            .await?;
+        Ok(())
+    }
+
+    /// Frees the key of a run whose thread is gone.
+    pub(crate) async fn forget_key(&self, id: Uuid) -> Result<(), DbErr> {
+        Entity::update_many()
+            .filter(Column::Id.eq(id))
+            .col_expr(Column::ClientMsgId, Expr::value(None::<String>))
+            .exec(self.database.write())
+            .await?;
+        Ok(())
+    }
+
+    async fn apply(&self, update: UpdateMany<Entity>) -> Result<bool, DbErr> {
+        Ok(update.exec(self.database.write()).await?.rows_affected > 0)
+    }
+}
+
+/// An update of a run under a lease.
+fn held(lease: Lease) -> UpdateMany<Entity> {
+    Entity::update_many()
+        .filter(Column::Id.eq(lease.run_id))
+        .filter(Column::Fence.eq(lease.fence))
+        .filter(Column::State.ne(State::Ended))
+}
