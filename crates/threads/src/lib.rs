@@ -1,1 +1,21 @@
-//! confab-threads
+//! Every conversation: a thread with its members and its messages in one ordered log.
+//!
+//! Knows what was said, by whom and in what order. Who someone is and what a model costs is the business of other
+//! services; so is the text of an answer, which its writer sends here piece by piece.
+
+mod answer;
+mod decode;
+mod encode;
+mod error;
+mod exchange;
+mod page;
+mod service;
+mod settings;
+mod store;
+#[cfg(test)]
+mod tests;
+mod text;
+mod thread;
+
+pub use service::Service;
+pub use settings::Settings;

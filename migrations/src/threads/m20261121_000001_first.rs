@@ -98,7 +98,7 @@ fn message() -> TableCreateStatement {
         // JSON: [{"id","name"}, …].
         .col(ColumnDef::new("attachments").json().not_null())
         .col(ColumnDef::new("client_msg_id").string_len(255))
-        // SHA-256 over what a repeated `client_msg_id` must repeat.
+        // SHA-256 over what a repeated `client_msg_id` or run must repeat; set on questions only.
         .col(ColumnDef::new("fingerprint").binary_len(32))
         // The rest is set on answers only.
         .col(ColumnDef::new("model").string_len(255))
@@ -134,9 +134,10 @@ fn indexes() -> [IndexCreateStatement; 4] {
             .unique()
             .to_owned(),
         Index::create()
-            .name("member_user_id")
+            .name("member_user_id_thread")
             .table("member")
             .col("user_id")
+            .col("thread")
             .to_owned(),
     ]
 }

@@ -1,0 +1,51 @@
+//! Rows of `message`.
+
+use sea_orm::FromJsonQueryResult;
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::answer::State;
+use crate::exchange::Attachment;
+
+/// One entry of a thread's log.
+#[expect(clippy::struct_field_names, reason = "a column keeps its name")]
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "message")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key)]
+    pub(crate) id: i64,
+    pub(crate) thread: i64,
+    pub(crate) seq: i64,
+    pub(crate) author_kind: AuthorKind,
+    pub(crate) author_id: Uuid,
+    pub(crate) state: State,
+    pub(crate) content: String,
+    pub(crate) attachments: Attachments,
+    pub(crate) client_msg_id: Option<String>,
+    pub(crate) fingerprint: Option<Vec<u8>>,
+    pub(crate) model: Option<String>,
+    pub(crate) answers: Option<i64>,
+    pub(crate) run_id: Option<Uuid>,
+    pub(crate) fence: i64,
+    pub(crate) created_at: DateTimeUtc,
+    pub(crate) updated_at: DateTimeUtc,
+}
+
+/// What wrote a message. The numbers are those of the contract and of the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
+pub(crate) enum AuthorKind {
+    #[sea_orm(num_value = 1)]
+    Person,
+    #[sea_orm(num_value = 2)]
+    Model,
+}
+
+/// The files of a message, as JSON in its row.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, FromJsonQueryResult)]
+pub(crate) struct Attachments(pub(crate) Vec<Attachment>);
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

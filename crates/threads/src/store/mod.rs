@@ -1,0 +1,206 @@
+//! The threads service's tables: one method per question, every transaction from its beginning to its end.
+//!
+//! A person reaches rows through [`Threads::of`] only, which sees the threads that person is a member of and no other.
+//! The writer of an answer reaches that one message through [`Answer::of`]. On PostgreSQL a transaction locks the
+//! thread's row before any of its messages.
+
+mod answer;
+mod exchange;
+mod log;
+pub(crate) mod member;
+pub(crate) mod message;
+pub(crate) mod thread;
+
+use chrono::{DateTime, Utc};
+use confab_database::Database;
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait,
+    IntoActiveModel, Iterable, QueryFilter, QueryOrder, QuerySelect, Select, TryInsertResult,
+};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::thread::{Kind, NewThread};
+
+pub(crate) use answer::Answer;
+pub(crate) use exchange::Exchange;
+pub(crate) use message::AuthorKind;
+
+/// The threads that one user is a member of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Threads<'a> {
+    database: &'a Database,
+    user: Uuid,
+}
+
+impl<'a> Threads<'a> {
+    pub(crate) fn of(database: &'a Database, user: Uuid) -> Self {
+        Self { database, user }
+    }
+
+    /// Makes a thread, or finds the one of that id.
+    pub(crate) async fn create(
+        &self,
+        new: &NewThread,
+        at: DateTime<Utc>,
+    ) -> Result<thread::Model, Error> {
+        let transaction = self.database.begin().await?;
+        self.insert(&transaction, new, at).await?;
+        let thread = self
+            .visible()
+            .filter(thread::Column::Id.eq(new.id))
+            .one(&transaction)
+            .await?
+            .ok_or(Error::Invalid("id cannot be used"))?;
+        transaction.commit().await?;
+        Ok(thread)
+    }
+
+    pub(crate) async fn get(&self, id: Uuid) -> Result<thread::Model, Error> {
+        self.visible()
+            .filter(thread::Column::Id.eq(id))
+            .one(self.database.read())
+            .await?
+            .ok_or(Error::ThreadNotFound)
+    }
+
+    /// The threads of one kind, the last active first, without what may be long: instructions and summary.
+    pub(crate) async fn list(
+        &self,
+        kind: Kind,
+        limit: u32,
+        before: Option<Uuid>,
+    ) -> Result<Vec<thread::Model>, Error> {
+        let mut query = without_texts(self.visible())
+            .filter(thread::Column::Kind.eq(kind))
+            .order_by_desc(thread::Column::ActiveAt)
+            .order_by_desc(thread::Column::Number)
+            .limit(u64::from(limit));
+        if let Some(before) = before {
+            query = query.filter(listed_after(&self.get(before).await?));
+        }
+        Ok(query.all(self.database.read()).await?)
+    }
+
+    /// Removes a thread with everything in it. A member who does not own it is told that it is not there.
+    pub(crate) async fn delete(&self, id: Uuid) -> Result<(), Error> {
+        let deleted = thread::Entity::delete_many()
+            .filter(thread::Column::Id.eq(id))
+            .filter(thread::Column::OwnerId.eq(self.user))
+            .exec(self.database.write())
+            .await?;
+        if deleted.rows_affected == 0 {
+            return Err(Error::ThreadNotFound);
+        }
+        Ok(())
+    }
+
+    /// Replaces the summary that covers the log up to `expected_seq` by one that covers it up to `seq`.
+    pub(crate) async fn replace_summary(
+        &self,
+        id: Uuid,
+        expected_seq: i64,
+        summary: String,
+        seq: i64,
+    ) -> Result<thread::Model, Error> {
+        let known = self.get(id).await?;
+        if seq < expected_seq || seq > known.last_seq {
+            return Err(Error::Invalid(
+                "summary_seq must be between expected_seq and the last message",
+            ));
+        }
+        let replaced = thread::Entity::update_many()
+            .col_expr(thread::Column::Summary, Expr::val(summary))
+            .col_expr(thread::Column::SummarySeq, Expr::val(seq))
+            .filter(thread::Column::Number.eq(known.number))
+            .filter(thread::Column::SummarySeq.eq(expected_seq))
+            .exec_with_returning(self.database.write())
+            .await?;
+        replaced.into_iter().next().ok_or(Error::StaleWrite)
+    }
+
+    fn visible(&self) -> Select<thread::Entity> {
+        thread::Entity::find()
+            .inner_join(member::Entity)
+            .filter(member::Column::UserId.eq(self.user))
+    }
+
+    /// The user's membership of the thread that the statement around it is about.
+    fn membership(&self) -> SelectStatement {
+        Query::select()
+            .expr(Expr::val(1))
+            .from(member::Entity)
+            .and_where(member::Column::UserId.eq(self.user))
+            .and_where(
+                Expr::col((member::Entity, member::Column::Thread))
+                    .equals((thread::Entity, thread::Column::Number)),
+            )
+            .to_owned()
+    }
+
+    /// Adds a thread with the user as its owner and only member; leaves everything as it is when the id is taken.
+    async fn insert(
+        &self,
+        transaction: &impl ConnectionTrait,
+        new: &NewThread,
+        at: DateTime<Utc>,
+    ) -> Result<(), DbErr> {
+        let row = thread::ActiveModel {
+            number: ActiveValue::NotSet,
+            id: ActiveValue::Set(new.id),
+            kind: ActiveValue::Set(new.kind),
+            owner_id: ActiveValue::Set(self.user),
+            title: ActiveValue::Set(new.title.clone()),
+            instructions: ActiveValue::Set(new.instructions.clone()),
+            model_id: ActiveValue::Set(new.model_id),
+            last_seq: ActiveValue::Set(0),
+            summary: ActiveValue::Set(String::new()),
+            summary_seq: ActiveValue::Set(0),
+            created_at: ActiveValue::Set(at),
+            active_at: ActiveValue::Set(at),
+        };
+        let inserted = thread::Entity::insert(row)
+            .on_conflict_do_nothing_on([thread::Column::Id])
+            .exec(transaction)
+            .await?;
+        let TryInsertResult::Inserted(inserted) = inserted else {
+            return Ok(());
+        };
+        let founder = member::Model {
+            thread: inserted.last_insert_id,
+            user_id: self.user,
+            joined_seq: 0,
+            read_seq: 0,
+        };
+        member::Entity::insert(founder.into_active_model().reset_all())
+            .exec_without_returning(transaction)
+            .await?;
+        Ok(())
+    }
+}
+
+/// The threads behind this one in the order of a list.
+fn listed_after(thread: &thread::Model) -> Condition {
+    Condition::any()
+        .add(thread::Column::ActiveAt.lt(thread.active_at))
+        .add(
+            Condition::all()
+                .add(thread::Column::ActiveAt.eq(thread.active_at))
+                .add(thread::Column::Number.lt(thread.number)),
+        )
+}
+
+fn without_texts(query: Select<thread::Entity>) -> Select<thread::Entity> {
+    let short = thread::Column::iter().filter(|column| {
+        !matches!(
+            column,
+            thread::Column::Instructions | thread::Column::Summary
+        )
+    });
+    query
+        .select_only()
+        .columns(short)
+        .expr_as(Expr::val(""), "instructions")
+        .expr_as(Expr::val(""), "summary")
+}
