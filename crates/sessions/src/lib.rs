@@ -1,1 +1,21 @@
-//! confab-sessions
+//! Who someone is and what they may spend: users, the models they may ask, their money, and the tokens that prove who
+//! they are.
+//!
+//! What was said, and what an answer costs, is not known here: a run is an id that money is set aside for.
+//!
+//! Money is integer micro-dollars. An account's balance is the sum of its ledger, and `0 <= reserved <= balance` holds
+//! after every transaction: the account's row is locked by whoever changes it.
+
+mod account;
+mod error;
+mod service;
+mod settings;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod user;
+
+pub use error::OpenError;
+pub use service::Service;
+pub use settings::{OidcSettings, Settings, SettingsError, TokenSettings};

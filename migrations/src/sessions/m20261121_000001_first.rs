@@ -17,11 +17,13 @@ impl MigrationTrait for Migration {
         for index in indexes() {
             manager.create_index(index).await?;
         }
-        manager.create_table(signing_key()).await
+        manager.create_table(signing_key()).await?;
+        manager.create_table(external_identity()).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in [
+            "external_identity",
             "signing_key",
             "reservation",
             "ledger",
@@ -63,7 +65,7 @@ fn model_grant() -> TableCreateStatement {
         .col(ColumnDef::new("user_id").uuid().not_null())
         .col(ColumnDef::new("model_id").integer().not_null())
         .primary_key(Index::create().col("user_id").col("model_id"))
-        .foreign_key(to_user("model_grant"))
+        .foreign_key(&mut to_user("model_grant"))
         .to_owned()
 }
 
@@ -84,7 +86,7 @@ fn ledger() -> TableCreateStatement {
         // Of a deposit: what makes it happen once.
         .col(ColumnDef::new("deposit_key").string_len(255))
         .col(time("booked_at"))
-        .foreign_key(to_user("ledger"))
+        .foreign_key(&mut to_user("ledger"))
         .to_owned()
 }
 
@@ -103,7 +105,7 @@ fn reservation() -> TableCreateStatement {
         .col(time("opened_at"))
         // Null: open.
         .col(ColumnDef::new("settled_at").timestamp_with_time_zone())
-        .foreign_key(to_user("reservation"))
+        .foreign_key(&mut to_user("reservation"))
         .to_owned()
 }
 
@@ -112,8 +114,27 @@ fn signing_key() -> TableCreateStatement {
     Table::create()
         .table("signing_key")
         .col(ColumnDef::new("id").string_len(64).not_null().primary_key())
+        // Counts up from 1, so that of two processes that make the next key at once one wins. The highest one signs.
+        .col(
+            ColumnDef::new("generation")
+                .integer()
+                .not_null()
+                .unique_key(),
+        )
         .col(ColumnDef::new("private_pem").text().not_null())
         .col(time("created_at"))
+        .to_owned()
+}
+
+/// Which user an OpenID Connect issuer's subject is.
+fn external_identity() -> TableCreateStatement {
+    Table::create()
+        .table("external_identity")
+        .col(ColumnDef::new("issuer").string_len(512).not_null())
+        .col(ColumnDef::new("subject").string_len(255).not_null())
+        .col(ColumnDef::new("user_id").uuid().not_null())
+        .primary_key(Index::create().col("issuer").col("subject"))
+        .foreign_key(&mut to_user("external_identity"))
         .to_owned()
 }
 

@@ -1,0 +1,79 @@
+//! What money may do, without a database.
+
+use crate::error::Error;
+
+/// What a user has, and how much of it is set aside for runs under way; `0 <= reserved <= balance`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) balance: i64,
+    pub(crate) reserved: i64,
+}
+
+/// How much a run wants set aside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    minimum: i64,
+    maximum: i64,
+    /// This many open reservations are too many; 0: no number is.
+    open_limit: u32,
+}
+
+impl Wish {
+    pub(crate) fn new(minimum: i64, maximum: i64, open_limit: u32) -> Result<Self, Error> {
+        if minimum < 0 || maximum < 0 {
+            return Err(Error::Invalid("a reservation must not be negative"));
+        }
+        Ok(Self {
+            minimum,
+            maximum,
+            open_limit,
+        })
+    }
+}
+
+impl Account {
+    /// What no run has been promised.
+    pub(crate) fn available(self) -> i64 {
+        self.balance - self.reserved
+    }
+
+    pub(crate) fn deposit(&mut self, amount: i64) -> Result<(), Error> {
+        if amount <= 0 {
+            return Err(Error::Invalid("a deposit must be more than nothing"));
+        }
+        self.balance = self
+            .balance
+            .checked_add(amount)
+            .ok_or(Error::Invalid("the balance would be too large"))?;
+        Ok(())
+    }
+
+    /// Sets money aside beside `open` earlier reservations and says how much.
+    ///
+    /// Whoever has nothing at all is told so. Whoever has too many runs under way is told to wait, also when those hold
+    /// all the money there is: they will free some.
+    pub(crate) fn reserve(&mut self, wish: Wish, open: u64) -> Result<i64, Error> {
+        if self.balance <= 0 {
+            return Err(Error::BalanceInsufficient);
+        }
+        if wish.open_limit > 0 && open >= u64::from(wish.open_limit) {
+            return Err(Error::RunLimit);
+        }
+        let available = self.available();
+        if available <= 0 || available < wish.minimum {
+            return Err(Error::BalanceInsufficient);
+        }
+        let amount = available.min(wish.maximum);
+        self.reserved += amount;
+        Ok(amount)
+    }
+
+    /// Ends a reservation of `amount` and says what was charged: the cost, as far as the reservation and what is
+    /// available go. What other runs were promised is not touched.
+    pub(crate) fn settle(&mut self, amount: i64, cost: i64) -> i64 {
+        let charged = cost.min(amount + self.available());
+        self.reserved -= amount;
+        self.balance -= charged;
+        charged
+    }
+}

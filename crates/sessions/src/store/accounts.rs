@@ -1,0 +1,219 @@
+//! Balances, the ledger behind them, and reservations.
+
+use chrono::{DateTime, Utc};
+use confab_database::violated_unique;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, NotSet, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Set,
+};
+use uuid::Uuid;
+
+use super::entity::ledger::{self, Kind};
+use super::entity::{model_grant, reservation, user_account};
+use super::{Store, lock_user};
+use crate::account::{Account, Wish};
+use crate::error::Error;
+
+/// How a reservation ended.
+pub(crate) struct Settled {
+    pub(crate) user_id: Uuid,
+    pub(crate) charged: i64,
+    /// As it is now.
+    pub(crate) account: Account,
+}
+
+impl Store {
+    pub(crate) async fn account(&self, user_id: Uuid) -> Result<Account, Error> {
+        let user = user_account::Entity::find_by_id(user_id)
+            .one(self.database.read())
+            .await?
+            .ok_or(Error::UserNotFound)?;
+        Ok(Account::from(&user))
+    }
+
+    /// Entries of an account, oldest first.
+    pub(crate) async fn ledger_after(
+        &self,
+        user_id: Uuid,
+        id: i64,
+        limit: u64,
+    ) -> Result<Vec<ledger::Model>, Error> {
+        self.account(user_id).await?;
+        let entries = ledger::Entity::find()
+            .filter(ledger::Column::UserId.eq(user_id))
+            .filter(ledger::Column::Id.gt(id))
+            .order_by_asc(ledger::Column::Id)
+            .limit(limit)
+            .all(self.database.read())
+            .await?;
+        Ok(entries)
+    }
+
+    /// Adds money, once per key.
+    pub(crate) async fn deposit(
+        &self,
+        user_id: Uuid,
+        amount: i64,
+        key: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Account, Error> {
+        let transaction = self.database.begin().await?;
+        let user = lock_user(&transaction, user_id).await?;
+        let mut account = Account::from(&user);
+        let earlier = ledger::Entity::find()
+            .filter(ledger::Column::UserId.eq(user_id))
+            .filter(ledger::Column::DepositKey.eq(key))
+            .one(&transaction)
+            .await?;
+        match earlier {
+            Some(entry) if entry.amount_microdollars == amount => return Ok(account),
+            Some(_) => return Err(Error::Invalid("this key booked another amount")),
+            None => account.deposit(amount)?,
+        }
+        let entry = ledger::ActiveModel {
+            id: NotSet,
+            user_id: Set(user_id),
+            amount_microdollars: Set(amount),
+            kind: Set(Kind::Deposit),
+            run_id: Set(None),
+            deposit_key: Set(Some(key.to_owned())),
+            booked_at: Set(now),
+        };
+        entry.insert(&transaction).await?;
+        save(&transaction, user, account).await?;
+        transaction.commit().await?;
+        Ok(account)
+    }
+
+    /// Sets money aside for a run and says how much. A run that has a reservation, open or settled, gets the same
+    /// answer again.
+    pub(crate) async fn reserve(
+        &self,
+        user_id: Uuid,
+        run_id: Uuid,
+        model_id: i32,
+        wish: Wish,
+        now: DateTime<Utc>,
+    ) -> Result<i64, Error> {
+        let transaction = self.database.begin().await?;
+        let user = lock_user(&transaction, user_id).await?;
+        let earlier = reservation::Entity::find_by_id(run_id)
+            .one(&transaction)
+            .await?;
+        match earlier {
+            Some(earlier) if earlier.user_id == user_id => return Ok(earlier.amount_microdollars),
+            Some(_) => return Err(Error::Invalid(FOREIGN_RUN)),
+            None => {}
+        }
+        model_grant::Entity::find_by_id((user_id, model_id))
+            .one(&transaction)
+            .await?
+            .ok_or(Error::ModelNotGranted)?;
+        let open = reservation::Entity::find()
+            .filter(reservation::Column::UserId.eq(user_id))
+            .filter(reservation::Column::SettledAt.is_null())
+            .count(&transaction)
+            .await?;
+        let mut account = Account::from(&user);
+        let amount = account.reserve(wish, open)?;
+        let row = reservation::ActiveModel {
+            run_id: Set(run_id),
+            user_id: Set(user_id),
+            amount_microdollars: Set(amount),
+            charged_microdollars: Set(None),
+            opened_at: Set(now),
+            settled_at: Set(None),
+        };
+        row.insert(&transaction).await.map_err(run_collision)?;
+        save(&transaction, user, account).await?;
+        transaction.commit().await?;
+        Ok(amount)
+    }
+
+    /// Ends a run's reservation and books what the run cost; the first settlement stands.
+    ///
+    /// The reservation's row is locked first, then the user's. [`Store::reserve`] holds the user's row when it writes a
+    /// reservation, but that one is new, so nobody waits for the other way round.
+    pub(crate) async fn settle(
+        &self,
+        run_id: Uuid,
+        cost: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Settled, Error> {
+        let transaction = self.database.begin().await?;
+        let held = reservation::Entity::find_by_id(run_id)
+            .lock_exclusive()
+            .one(&transaction)
+            .await?
+            .ok_or(Error::ReservationNotFound)?;
+        let user = lock_user(&transaction, held.user_id).await?;
+        let mut account = Account::from(&user);
+        let user_id = user.id;
+        if let Some(charged) = held.charged_microdollars {
+            return Ok(Settled {
+                user_id,
+                charged,
+                account,
+            });
+        }
+        let charged = account.settle(held.amount_microdollars, cost);
+        if charged > 0 {
+            let entry = ledger::ActiveModel {
+                id: NotSet,
+                user_id: Set(user_id),
+                amount_microdollars: Set(-charged),
+                kind: Set(Kind::Charge),
+                run_id: Set(Some(run_id)),
+                deposit_key: Set(None),
+                booked_at: Set(now),
+            };
+            entry.insert(&transaction).await?;
+        }
+        let mut row: reservation::ActiveModel = held.into();
+        row.charged_microdollars = Set(Some(charged));
+        row.settled_at = Set(Some(now));
+        row.update(&transaction).await?;
+        save(&transaction, user, account).await?;
+        transaction.commit().await?;
+        if charged < cost {
+            tracing::warn!(cost, charged, "a run cost more than its user had");
+        }
+        Ok(Settled {
+            user_id,
+            charged,
+            account,
+        })
+    }
+}
+
+const FOREIGN_RUN: &str = "this run is another user's";
+
+/// Two users named the same run at the same moment.
+fn run_collision(error: DbErr) -> Error {
+    match violated_unique(&error) {
+        Some(_) => Error::Invalid(FOREIGN_RUN),
+        None => Error::Database(error),
+    }
+}
+
+/// Writes a locked user's money back, both columns at once as the table's check wants it.
+async fn save(
+    transaction: &DatabaseTransaction,
+    user: user_account::Model,
+    account: Account,
+) -> Result<(), DbErr> {
+    let mut row: user_account::ActiveModel = user.into();
+    row.balance_microdollars = Set(account.balance);
+    row.reserved_microdollars = Set(account.reserved);
+    row.update(transaction).await?;
+    Ok(())
+}
+
+impl From<&user_account::Model> for Account {
+    fn from(user: &user_account::Model) -> Self {
+        Self {
+            balance: user.balance_microdollars,
+            reserved: user.reserved_microdollars,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The service's tables: one method per question it asks, each its own transaction.
+//!
+//! Whoever changes a user's money or grants first locks the user's row, so that nobody else does in between.
+
+mod accounts;
+mod entity;
+mod identities;
+mod keys;
+mod users;
+
+use confab_database::Database;
+use sea_orm::{DatabaseTransaction, EntityTrait, QuerySelect};
+use uuid::Uuid;
+
+use crate::error::Error;
+use entity::user_account;
+
+pub(crate) use entity::ledger::{Kind, Model as LedgerEntry};
+pub(crate) use users::NewUser;
+
+/// The service's tables.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    database: Database,
+}
+
+impl Store {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+/// Takes the lock on a user's row until the transaction ends.
+async fn lock_user(
+    transaction: &DatabaseTransaction,
+    id: Uuid,
+) -> Result<user_account::Model, Error> {
+    user_account::Entity::find_by_id(id)
+        .lock_exclusive()
+        .one(transaction)
+        .await?
+        .ok_or(Error::UserNotFound)
+}

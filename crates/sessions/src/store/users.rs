@@ -1,0 +1,173 @@
+//! Users and the models they may ask.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use confab_database::violated_unique;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    NotSet, QueryFilter, QueryOrder, QuerySelect, Select, Set,
+};
+use uuid::Uuid;
+
+use super::entity::ledger::Kind;
+use super::entity::{ledger, model_grant, user_account};
+use super::{Store, lock_user};
+use crate::error::Error;
+use crate::user::{User, Username};
+
+/// What a user starts with.
+pub(crate) struct NewUser {
+    pub(crate) id: Uuid,
+    pub(crate) username: Username,
+    /// Each once.
+    pub(crate) models: Vec<i32>,
+    /// Micro-dollars, 0 or more.
+    pub(crate) deposit: i64,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+impl Store {
+    pub(crate) async fn create_user(&self, new: NewUser) -> Result<User, Error> {
+        let transaction = self.database.begin().await?;
+        let row = user_account::ActiveModel {
+            id: Set(new.id),
+            number: NotSet,
+            username: Set(new.username.into_string()),
+            balance_microdollars: Set(new.deposit),
+            reserved_microdollars: Set(0),
+            created_at: Set(new.created_at),
+        };
+        let user = row.insert(&transaction).await.map_err(name_collision)?;
+        if new.deposit > 0 {
+            let opening = ledger::ActiveModel {
+                id: NotSet,
+                user_id: Set(new.id),
+                amount_microdollars: Set(new.deposit),
+                kind: Set(Kind::Deposit),
+                run_id: Set(None),
+                deposit_key: Set(None),
+                booked_at: Set(new.created_at),
+            };
+            opening.insert(&transaction).await?;
+        }
+        insert_grants(&transaction, new.id, &new.models).await?;
+        transaction.commit().await?;
+        Ok(with_models(user, new.models))
+    }
+
+    pub(crate) async fn user(&self, id: Uuid) -> Result<Option<User>, Error> {
+        self.find(user_account::Entity::find_by_id(id)).await
+    }
+
+    pub(crate) async fn user_numbered(&self, number: i64) -> Result<Option<User>, Error> {
+        let by_number = user_account::Column::Number.eq(number);
+        self.find(user_account::Entity::find().filter(by_number))
+            .await
+    }
+
+    pub(crate) async fn user_named(&self, username: &Username) -> Result<Option<User>, Error> {
+        let by_name = user_account::Column::Username.eq(username.as_str());
+        self.find(user_account::Entity::find().filter(by_name))
+            .await
+    }
+
+    async fn find(&self, query: Select<user_account::Entity>) -> Result<Option<User>, Error> {
+        match query.one(self.database.read()).await? {
+            Some(user) => {
+                let models = grants(self.database.read(), user.id).await?;
+                Ok(Some(with_models(user, models)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Users by ascending number.
+    pub(crate) async fn users_after(&self, number: i64, limit: u64) -> Result<Vec<User>, Error> {
+        let users = user_account::Entity::find()
+            .filter(user_account::Column::Number.gt(number))
+            .order_by_asc(user_account::Column::Number)
+            .limit(limit)
+            .all(self.database.read())
+            .await?;
+        let granted = model_grant::Entity::find()
+            .filter(model_grant::Column::UserId.is_in(users.iter().map(|user| user.id)))
+            .order_by_asc(model_grant::Column::ModelId)
+            .all(self.database.read())
+            .await?;
+        let mut models: HashMap<Uuid, Vec<i32>> = HashMap::new();
+        for grant in granted {
+            models
+                .entry(grant.user_id)
+                .or_default()
+                .push(grant.model_id);
+        }
+        Ok(users
+            .into_iter()
+            .map(|user| {
+                let models = models.remove(&user.id).unwrap_or_default();
+                with_models(user, models)
+            })
+            .collect())
+    }
+
+    /// Replaces the models, each given once, that a user may ask.
+    pub(crate) async fn grant_models(&self, id: Uuid, models: Vec<i32>) -> Result<User, Error> {
+        let transaction = self.database.begin().await?;
+        let user = lock_user(&transaction, id).await?;
+        model_grant::Entity::delete_many()
+            .filter(model_grant::Column::UserId.eq(id))
+            .exec(&transaction)
+            .await?;
+        insert_grants(&transaction, id, &models).await?;
+        transaction.commit().await?;
+        Ok(with_models(user, models))
+    }
+}
+
+async fn insert_grants(
+    transaction: &DatabaseTransaction,
+    user_id: Uuid,
+    models: &[i32],
+) -> Result<(), DbErr> {
+    if models.is_empty() {
+        return Ok(());
+    }
+    let rows = models.iter().map(|&model_id| model_grant::ActiveModel {
+        user_id: Set(user_id),
+        model_id: Set(model_id),
+    });
+    model_grant::Entity::insert_many(rows)
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(())
+}
+
+async fn grants(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<Vec<i32>, DbErr> {
+    model_grant::Entity::find()
+        .filter(model_grant::Column::UserId.eq(user_id))
+        .order_by_asc(model_grant::Column::ModelId)
+        .select_only()
+        .column(model_grant::Column::ModelId)
+        .into_tuple()
+        .all(connection)
+        .await
+}
+
+fn with_models(user: user_account::Model, models: Vec<i32>) -> User {
+    User {
+        id: user.id,
+        number: user.number,
+        username: user.username,
+        models,
+        created_at: user.created_at,
+    }
+}
+
+fn name_collision(error: DbErr) -> Error {
+    match violated_unique(&error) {
+        Some(what) if what.contains("username") => Error::UsernameTaken,
+        Some(_) => Error::UserIdTaken,
+        None => Error::Database(error),
+    }
+}

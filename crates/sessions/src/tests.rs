@@ -1,0 +1,296 @@
+//! Rules that need no database.
+
+use proptest::prelude::*;
+
+use crate::account::{Account, Wish};
+use crate::error::Error;
+use crate::settings::{OidcSettings, Settings, SettingsError, TokenSettings};
+use crate::user::{Username, model_set};
+
+fn settings() -> Settings {
+    Settings {
+        database: confab_database::scratch::settings("sqlite:sessions.db"),
+        tokens: TokenSettings {
+            issuer: "confab".to_owned(),
+            audience: "confab".to_owned(),
+            lifetime_seconds: 60,
+            shared_secret: String::new().into(),
+        },
+        oidc: OidcSettings {
+            issuer: String::new(),
+            audience: String::new(),
+            jwks_url: String::new(),
+        },
+    }
+}
+
+/// What is said about settings that differ from good ones in one way.
+fn complaint(change: impl FnOnce(&mut Settings)) -> Option<SettingsError> {
+    let mut settings = settings();
+    change(&mut settings);
+    settings.validate().err()
+}
+
+#[test]
+fn settings_are_checked() {
+    use SettingsError as E;
+
+    assert!(complaint(|_| {}).is_none());
+    let wrong = complaint(|all| all.database.max_connections = 1);
+    assert!(matches!(wrong, Some(E::Database(_))));
+    let wrong = complaint(|all| all.tokens.audience.clear());
+    assert!(matches!(wrong, Some(E::NamelessTokens)));
+    let wrong = complaint(|all| all.tokens.lifetime_seconds = 0);
+    assert!(matches!(wrong, Some(E::Lifetime)));
+    let wrong = complaint(|all| all.tokens.shared_secret = "x".repeat(31).into());
+    assert!(matches!(wrong, Some(E::ShortSecret)));
+    assert!(complaint(|all| all.tokens.shared_secret = "x".repeat(32).into()).is_none());
+}
+
+#[test]
+fn settings_of_an_issuer_are_checked() {
+    use SettingsError as E;
+
+    let trust = |issuer: &str, audience: &str, jwks_url: &str| {
+        complaint(|all| {
+            all.oidc.issuer = issuer.to_owned();
+            all.oidc.audience = audience.to_owned();
+            all.oidc.jwks_url = jwks_url.to_owned();
+        })
+    };
+    assert!(trust("https://id.example.org/", "chat", "").is_none());
+    assert!(trust("http://127.0.0.1:9", "chat", "http://127.0.0.1:9/keys").is_none());
+    assert!(matches!(
+        trust("id.example.org", "chat", ""),
+        Some(E::OidcIssuer)
+    ));
+    assert!(matches!(
+        trust("file:///etc", "chat", ""),
+        Some(E::OidcIssuer)
+    ));
+    assert!(matches!(
+        trust("https://id.example.org", "", ""),
+        Some(E::OidcAudience)
+    ));
+    assert!(matches!(
+        trust("https://id.example.org", "chat", "keys"),
+        Some(E::OidcKeys)
+    ));
+    assert!(matches!(trust("", "chat", ""), Some(E::OidcIncomplete)));
+    assert!(matches!(
+        trust("", "", "https://id.example.org/keys"),
+        Some(E::OidcIncomplete)
+    ));
+}
+
+#[test]
+fn an_issuers_keys_are_at_the_usual_place() {
+    let mut oidc = settings().oidc;
+    oidc.issuer = "https://id.example.org/".to_owned();
+    assert_eq!(
+        oidc.keys_url(),
+        "https://id.example.org/.well-known/jwks.json"
+    );
+    oidc.jwks_url = "https://keys.example.org".to_owned();
+    assert_eq!(oidc.keys_url(), "https://keys.example.org");
+}
+
+#[test]
+fn a_secret_is_not_in_the_debug_output() {
+    let mut settings = settings();
+    settings.tokens.shared_secret = "a secret that nobody may ever see".into();
+    assert!(!format!("{settings:?}").contains("secret that"));
+}
+
+#[test]
+fn usernames() {
+    assert_eq!(Username::parse("  Zoë K. ").unwrap().as_str(), "Zoë K.");
+    assert!(Username::parse(&"é".repeat(127)).is_ok());
+    let too_long = "é".repeat(128);
+    for bad in [
+        "",
+        "   ",
+        "a\nb",
+        "nul\0",
+        "esc\u{1b}[0m",
+        too_long.as_str(),
+    ] {
+        assert!(Username::parse(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_name_from_outside_is_cut_where_a_character_ends() {
+    let cut = Username::from_outside(&"é".repeat(200)).unwrap();
+    assert_eq!(cut.as_str(), "é".repeat(117));
+    assert!(Username::from_outside(" \t").is_none());
+}
+
+#[test]
+fn models_are_a_set() {
+    assert_eq!(model_set(vec![8, 4, 5, 4]).unwrap(), [4, 5, 8]);
+    assert_eq!(
+        model_set((0..1000).chain(0..1000).collect()).unwrap().len(),
+        1000
+    );
+    assert!(model_set((0..1001).collect()).is_err());
+}
+
+proptest! {
+    #[test]
+    fn a_numbered_name_is_a_name(name in "\\PC{1,300}", attempt in 1_u32..10) {
+        if let Some(name) = Username::from_outside(&name) {
+            let numbered = name.numbered(attempt);
+            prop_assert!(Username::parse(numbered.as_str()).is_ok());
+        }
+    }
+}
+
+fn wish(minimum: i64, maximum: i64, open_limit: u32) -> Wish {
+    Wish::new(minimum, maximum, open_limit).unwrap()
+}
+
+#[test]
+fn who_has_nothing_is_told_so_and_who_has_runs_is_told_to_wait() {
+    let mut none = Account {
+        balance: 0,
+        reserved: 0,
+    };
+    assert!(matches!(
+        none.reserve(wish(0, 5, 1), 1),
+        Err(Error::BalanceInsufficient)
+    ));
+    let mut held = Account {
+        balance: 5,
+        reserved: 5,
+    };
+    assert!(matches!(
+        held.reserve(wish(0, 5, 1), 1),
+        Err(Error::RunLimit)
+    ));
+    assert!(matches!(
+        held.reserve(wish(0, 5, 2), 1),
+        Err(Error::BalanceInsufficient)
+    ));
+    assert!(matches!(
+        held.reserve(wish(0, 5, 0), 9),
+        Err(Error::BalanceInsufficient)
+    ));
+    let mut little = Account {
+        balance: 5,
+        reserved: 3,
+    };
+    assert!(matches!(
+        little.reserve(wish(3, 5, 0), 1),
+        Err(Error::BalanceInsufficient)
+    ));
+    assert_eq!(little.reserve(wish(2, 5, 0), 1).unwrap(), 2);
+}
+
+#[test]
+fn a_settlement_takes_what_is_available_and_nothing_of_other_runs() {
+    let mut account = Account {
+        balance: 100,
+        reserved: 60,
+    };
+    assert_eq!(account.settle(10, 1_000), 50);
+    assert_eq!(
+        account,
+        Account {
+            balance: 50,
+            reserved: 50
+        }
+    );
+    assert_eq!(account.settle(50, 0), 0);
+    assert_eq!(
+        account,
+        Account {
+            balance: 50,
+            reserved: 0
+        }
+    );
+}
+
+#[test]
+fn a_deposit_is_positive_and_does_not_overflow() {
+    let mut account = Account {
+        balance: 1,
+        reserved: 0,
+    };
+    assert!(account.deposit(0).is_err());
+    assert!(account.deposit(-1).is_err());
+    assert!(account.deposit(i64::MAX).is_err());
+    assert_eq!(account.balance, 1);
+    account.deposit(i64::MAX - 1).unwrap();
+    assert_eq!(account.balance, i64::MAX);
+}
+
+/// Something that happens to an account.
+#[derive(Debug, Clone)]
+enum Step {
+    Deposit(i64),
+    Reserve {
+        minimum: i64,
+        maximum: i64,
+        open_limit: u32,
+    },
+    /// Ends one of the open reservations.
+    Settle {
+        which: prop::sample::Index,
+        cost: i64,
+    },
+}
+
+fn amount() -> impl Strategy<Value = i64> {
+    prop_oneof![0..1_000_i64, 0..=i64::MAX]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        amount().prop_map(Step::Deposit),
+        (amount(), amount(), 0..4_u32).prop_map(|(minimum, maximum, open_limit)| Step::Reserve {
+            minimum,
+            maximum,
+            open_limit
+        }),
+        (any::<prop::sample::Index>(), amount())
+            .prop_map(|(which, cost)| Step::Settle { which, cost }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_balance_is_the_ledgers_sum_and_covers_what_is_reserved(
+        steps in prop::collection::vec(step(), 0..60)
+    ) {
+        let mut account = Account { balance: 0, reserved: 0 };
+        let mut ledger = Vec::<i64>::new();
+        let mut open = Vec::<i64>::new();
+        for step in steps {
+            match step {
+                Step::Deposit(amount) => {
+                    if account.deposit(amount).is_ok() {
+                        ledger.push(amount);
+                    }
+                }
+                Step::Reserve { minimum, maximum, open_limit } => {
+                    let wish = Wish::new(minimum, maximum, open_limit).unwrap();
+                    if let Ok(amount) = account.reserve(wish, open.len() as u64) {
+                        prop_assert!(amount <= maximum);
+                        open.push(amount);
+                    }
+                }
+                Step::Settle { which, cost } if !open.is_empty() => {
+                    let amount = open.swap_remove(which.index(open.len()));
+                    let charged = account.settle(amount, cost);
+                    prop_assert!(0 <= charged && charged <= cost);
+                    ledger.push(-charged);
+                }
+                Step::Settle { .. } => {}
+            }
+            prop_assert_eq!(account.balance, ledger.iter().sum::<i64>());
+            prop_assert_eq!(account.reserved, open.iter().sum::<i64>());
+            prop_assert!(0 <= account.reserved && account.reserved <= account.balance);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What the sessions service promises, through its client, on SQLite and on PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod accounts;
+mod house;
+mod issuer;
+mod money;
+mod oidc;
+mod races;
+mod reservations;
+mod tokens;
+mod users;
