@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 //! Whom the gateway believes: settings, origins, credentials.
 
 use actix_web::HttpRequest;
@@ -56,12 +54,12 @@ fn open_mode_is_for_loopback_and_named_pages() {
 
 #[test]
 fn settings_that_let_nothing_through_are_refused() {
+    use InvalidSettings::{MessageShorterThanFrame, NoListener, NoMirrorStream, Origin, Zero};
     let refused = |change: fn(&mut Settings)| {
         let mut settings = settings(AuthMode::Token, "127.0.0.1:8000", &[]);
         change(&mut settings);
         settings.validate().unwrap_err()
     };
-    use InvalidSettings::{MessageShorterThanFrame, NoListener, NoMirrorStream, Origin, Zero};
     assert_eq!(refused(|it| it.listen.clear()), NoListener);
     assert_eq!(
         refused(|it| it.sockets.frame_bytes = 0),

@@ -153,7 +153,7 @@ fn is_answer(message: &Message) -> bool {
 }
 
 /// The nine fields that the worker reads.
-fn fields(exchange: &Exchange, new: bool) -> Fields {
+pub(super) fn fields(exchange: &Exchange, new: bool) -> Fields {
     let Exchange {
         thread,
         question,
@@ -180,7 +180,7 @@ fn fields(exchange: &Exchange, new: bool) -> Fields {
 }
 
 /// Micro-dollars as dollars with six decimals.
-fn decimal(microdollars: i64) -> String {
+pub(super) fn decimal(microdollars: i64) -> String {
     let sign = if microdollars < 0 { "-" } else { "" };
     let amount = microdollars.unsigned_abs();
     format!("{sign}{}.{:06}", amount / 1_000_000, amount % 1_000_000)

@@ -70,9 +70,8 @@ pub(super) struct Data {
 impl Request {
     /// Reads a message. Only an object with an integer `type` is a request at all.
     pub(super) fn parse(message: &[u8]) -> Result<Self, Failure> {
-        let mut request = match serde_json::from_slice(message) {
-            Ok(Value::Object(object)) => object,
-            _ => return Err(Failure::JsonParsing),
+        let Ok(Value::Object(mut request)) = serde_json::from_slice(message) else {
+            return Err(Failure::JsonParsing);
         };
         let kind = match request.get("type") {
             None | Some(Value::Null) => return Err(Failure::UnknownMessage),
