@@ -81,7 +81,11 @@ impl From<Error> for Status {
             }
             Error::Database(cause) => database(cause),
         };
-        Fault::new(reason, error.to_string()).into()
+        let fault = Fault::new(reason, error.to_string());
+        match error {
+            Error::TooLarge { limit } => fault.with_limit(limit).into(),
+            _ => fault.into(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files on their way in.
 
-use confab_rpc::Reason;
 use confab_rpc::time::from_wire;
+use confab_rpc::{Fault, Reason};
 use confab_runtime::Clock;
 use futures_util::{StreamExt, stream};
 
@@ -58,10 +58,9 @@ async fn the_limit_is_to_the_byte() {
             &[bytes.as_slice(), b"x"].concat(),
             commit(THREAD, "longer.txt", ""),
         );
-        assert_eq!(
-            reason(house.client().upload(longer).await),
-            Reason::AttachmentTooLarge
-        );
+        let refused = Fault::from(house.client().upload(longer).await.unwrap_err());
+        assert_eq!(refused.reason, Reason::AttachmentTooLarge);
+        assert_eq!(refused.limit, Some(1024 * 1024));
         assert_eq!(house.files().await, 1);
     }
 }
