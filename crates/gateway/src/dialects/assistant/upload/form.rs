@@ -28,6 +28,9 @@ const PARTS: usize = 64;
 /// A client that sends nothing for this long has stopped.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// The longest that a whole form may take.
+const WHOLE: Duration = Duration::from_mins(15);
+
 /// A form that cannot be read to its end: malformed, broken off, too slow or endless.
 #[derive(Debug)]
 pub(super) struct Unreadable;
@@ -66,7 +69,17 @@ impl Form {
         if !is_form(headers) {
             return Ok(());
         }
-        let mut parts = Multipart::new(headers, payload);
+        let parts = Multipart::new(headers, payload);
+        timeout(WHOLE, self.read_parts(parts, gateway))
+            .await
+            .unwrap_or(Err(Unreadable))
+    }
+
+    async fn read_parts(
+        &mut self,
+        mut parts: Multipart,
+        gateway: &Gateway,
+    ) -> Result<(), Unreadable> {
         for _ in 0..PARTS {
             let Some(field) = next(&mut parts).await? else {
                 return Ok(());

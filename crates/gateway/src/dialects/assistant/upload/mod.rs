@@ -34,9 +34,14 @@ struct Stored {
 }
 
 /// Where a file goes.
-enum Destination {
-    Thread(String),
-    NewThread(CreateThreadRequest),
+struct Destination {
+    owner: Uuid,
+    thread: Thread,
+}
+
+enum Thread {
+    Existing(String),
+    New { model_id: i32, instructions: String },
 }
 
 pub(super) async fn post(
@@ -113,49 +118,71 @@ async fn store(form: Form, acting: &Acting, gateway: &Gateway) -> Result<Stored,
     let destination = if form.session_id == NEW {
         let owner = user.ok_or(Refused::NoNewSession)?;
         find_user(&gateway.backends, owner).await?;
-        Destination::NewThread(CreateThreadRequest {
-            user_id: owner.to_string(),
-            kind: ThreadKind::Assistant.into(),
-            title: NEW_CHAT.to_owned(),
-            instructions: form.session_prompt,
-            model_id: Some(model_id),
-            id: String::new(),
-        })
+        Destination {
+            owner,
+            thread: Thread::New {
+                model_id,
+                instructions: form.session_prompt,
+            },
+        }
     } else {
         let owner = user.ok_or(Refused::NoSession)?;
         find_thread(&gateway.backends, owner, &form.session_id).await?;
-        Destination::Thread(form.session_id)
+        Destination {
+            owner,
+            thread: Thread::Existing(form.session_id),
+        }
     };
     let commit = Commit {
-        owner_id: user.unwrap_or_default().to_string(),
-        thread_id: String::new(),
         original_name,
         declared_type,
+        ..Default::default()
     };
-
-    // In a task of its own: a client that leaves now must not leave a session without its file.
-    let (done, outcome) = oneshot::channel();
-    let backends = gateway.backends.clone();
-    gateway.tasks.spawn("upload", async move {
-        let _ = done.send(deliver(&backends, destination, transfer, commit).await);
-    });
-    let attachment = outcome.await.map_err(|_| Refused::Form)??;
+    let attachment = deliver(gateway, destination, transfer, commit).await?;
     Ok(Stored { attachment, header })
 }
 
-/// Commits the file; makes its session first if need be, and takes it back when the file is refused.
+/// Stores the file in a task of its own: a client that leaves now must not leave a session without its file.
 async fn deliver(
+    gateway: &Gateway,
+    destination: Destination,
+    transfer: Transfer,
+    commit: Commit,
+) -> Result<Attachment, Refused> {
+    let (done, outcome) = oneshot::channel();
+    let backends = gateway.backends.clone();
+    gateway.tasks.spawn("upload", async move {
+        let _ = done.send(commit_to(&backends, destination, transfer, commit).await);
+    });
+    // A task that panicked has said so.
+    outcome.await.unwrap_or(Err(Refused::Form))
+}
+
+/// Commits the file; makes its session first if need be, and takes it back when the file is refused.
+async fn commit_to(
     backends: &Backends,
     destination: Destination,
     transfer: Transfer,
     mut commit: Commit,
 ) -> Result<Attachment, Refused> {
-    let thread = match destination {
-        Destination::Thread(id) => {
+    commit.owner_id = destination.owner.to_string();
+    let (model_id, instructions) = match destination.thread {
+        Thread::Existing(id) => {
             commit.thread_id = id;
             return transfer.commit(commit).await.map_err(Refused::File);
         }
-        Destination::NewThread(thread) => thread,
+        Thread::New {
+            model_id,
+            instructions,
+        } => (model_id, instructions),
+    };
+    let thread = CreateThreadRequest {
+        user_id: commit.owner_id.clone(),
+        kind: ThreadKind::Assistant.into(),
+        title: NEW_CHAT.to_owned(),
+        instructions,
+        model_id: Some(model_id),
+        id: String::new(),
     };
     let created = backends.threads().create_thread(thread).await;
     let thread = created.map_err(|status| Refused::of_new_session(status.into()))?;
