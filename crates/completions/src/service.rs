@@ -60,7 +60,8 @@ impl Service {
     #[must_use]
     pub fn agent_context(&self) -> Option<AgentContextService> {
         self.engine
-            .has_agents()
+            .settings
+            .has_agent()
             .then(|| AgentContextService::new(Arc::clone(&self.engine)))
     }
 

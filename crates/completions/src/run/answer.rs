@@ -106,7 +106,7 @@ impl Engine {
         }
     }
 
-    async fn checkpoint(&self, run: &Run, offset: usize, text: String) -> Result<(), Error> {
+    pub(super) async fn checkpoint(&self, run: &Run, offset: usize, text: String) -> Result<(), Error> {
         let request = CheckpointRequest {
             thread_id: run.thread_id.to_string(),
             message_id: run.answer_id.unwrap_or_default(),

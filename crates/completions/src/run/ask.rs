@@ -138,7 +138,7 @@ impl Engine {
         let work = Box::pin(self.carry(&run, admitted, question, seat));
         let done = match self.hold(run.lease(), work).await {
             Some(done) => done,
-            None => self.after_losing(&run).await,
+            None => self.take_back(&run).await,
         };
         if let Err(error) = done {
             tracing::warn!(run = %run.id, %error, "a run is left for its lease to run out");
@@ -155,10 +155,10 @@ impl Engine {
         let opened = match self.open(run, admitted, question).await {
             Ok(opened) => opened,
             Err(error) => {
-                let abandoned = self.abandon(run).await;
+                let taken_back = self.take_back(run).await;
                 self.drop_files_of(question).await;
                 let _ = seat.send(Err(error));
-                return abandoned;
+                return taken_back;
             }
         };
         let Opened {

@@ -9,7 +9,7 @@ use super::Engine;
 use super::receipt::Receipt;
 use crate::error::Error;
 use crate::history::Span;
-use crate::store::{Failure, Run};
+use crate::store::{Failure, Run, State};
 
 /// A run that is over.
 pub(super) struct Concluded {
@@ -96,7 +96,7 @@ impl Engine {
     /// Ends a run of which nothing was said yet, also one whose exchange may or may not be in the thread.
     pub(super) async fn abandon(&self, run: &Run) -> Result<(), Error> {
         if let Some(exchange) = self.insist(|| self.exchange_of(run)).await? {
-            return self.interrupt(run, &exchange).await;
+            return self.interrupt(run, exchange).await;
         }
         self.release(run).await
     }
@@ -109,12 +109,22 @@ impl Engine {
             .await
     }
 
-    /// This process has lost its lease. If the run was forgotten before our last call arrived, what that call did is
-    /// taken back.
-    pub(super) async fn after_losing(&self, run: &Run) -> Result<(), Error> {
-        if self.store.find(run.id).await?.is_some() {
-            return Err(Error::Interrupted);
+    /// Ends a run that did not get under way, or whose lease was lost.
+    ///
+    /// Whoever took it over from before its exchange may have found nothing and forgotten it before our last call
+    /// arrived: then what that call did is taken back here.
+    pub(super) async fn take_back(&self, run: &Run) -> Result<(), Error> {
+        let found = self
+            .insist(|| async { Ok(self.store.find(run.id).await?) })
+            .await?;
+        match found {
+            Some(found) if found.fence == run.fence => self.abandon(run).await,
+            Some(found) if found.state != State::Reserving => Err(Error::Interrupted),
+            Some(_) | None => self.undo(run).await,
         }
+    }
+
+    async fn undo(&self, run: &Run) -> Result<(), Error> {
         let receipt = Receipt::interrupted(None, 0, "");
         if let Some(answer) = self.exchange_of(run).await?.and_then(|found| found.answer) {
             let run = Run {

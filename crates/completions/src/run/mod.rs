@@ -78,14 +78,6 @@ impl Engine {
         }
     }
 
-    /// Whether an agent is configured, so that somebody may ask back.
-    pub(crate) fn has_agents(&self) -> bool {
-        self.settings
-            .providers
-            .values()
-            .any(|provider| provider.is_agent() && provider.is_configured())
-    }
-
     /// Where agents are told to ask back.
     fn agent_context_address(&self) -> String {
         let settings = &self.settings.agent_context;

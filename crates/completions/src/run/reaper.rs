@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use confab_rpc::Reason;
 use confab_rpc::threads::Exchange;
 use futures_util::StreamExt;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Engine;
 use super::receipt::Receipt;
+use crate::backends::GONE;
 use crate::error::Error;
 use crate::store::{Appended, Purpose, Run, State};
 
@@ -79,7 +81,7 @@ impl Engine {
             (_, State::Ended) => Ok(()),
             (Purpose::Answer, State::Reserving) => self.abandon(run).await,
             (Purpose::Answer, State::Running) => match self.exchange_of(run).await? {
-                Some(exchange) => self.interrupt(run, &exchange).await,
+                Some(exchange) => self.interrupt(run, exchange).await,
                 None => self.end_without_thread(run).await,
             },
             (Purpose::Answer, State::Answered) => {
@@ -90,11 +92,8 @@ impl Engine {
     }
 
     /// Ends a run as far as it got: its text is kept, and charged for.
-    pub(super) async fn interrupt(&self, run: &Run, exchange: &Exchange) -> Result<(), Error> {
-        let answer = exchange.answer.clone().unwrap_or_default();
-        let model = self.catalogue.by_id(run.model_id);
-        let prompt_tokens = u32::try_from(run.prompt_tokens).unwrap_or(u32::MAX);
-        let receipt = Receipt::interrupted(model, prompt_tokens, &answer.content);
+    pub(super) async fn interrupt(&self, run: &Run, exchange: Exchange) -> Result<(), Error> {
+        let answer = exchange.answer.unwrap_or_default();
         let appended = Appended {
             answer_id: answer.id,
             answer_seq: answer.seq,
@@ -102,8 +101,29 @@ impl Engine {
             agent_token_hash: None,
         };
         let run = self.start(run, appended).await?;
+        let text = self.last_text(&run).await?;
+        let model = self.catalogue.by_id(run.model_id);
+        let prompt_tokens = u32::try_from(run.prompt_tokens).unwrap_or(u32::MAX);
+        let receipt = Receipt::interrupted(model, prompt_tokens, &text);
         self.record(&run, &receipt).await?;
         self.conclude(&run, &receipt).await.map(drop)
+    }
+
+    /// What is stored of the answer, after which nothing more is stored: from here on the thread knows the fence and
+    /// refuses whoever had the run before.
+    async fn last_text(&self, run: &Run) -> Result<String, Error> {
+        match self.checkpoint(run, 0, String::new()).await {
+            Ok(()) => {}
+            // It has ended already, or it was removed.
+            Err(error)
+                if error.reason().is_some_and(|reason| {
+                    reason == Reason::StaleWrite || GONE.contains(&reason)
+                }) => {}
+            Err(error) => return Err(error),
+        }
+        let exchange = self.insist(|| self.exchange_of(run)).await?;
+        let answer = exchange.and_then(|exchange| exchange.answer);
+        Ok(answer.unwrap_or_default().content)
     }
 
     async fn end_without_thread(&self, run: &Run) -> Result<(), Error> {

@@ -1,0 +1,105 @@
+//! What a model sees of a thread.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use confab_rpc::Reason;
+use confab_rpc::completions::{AskRequest, NewThread, ask_request};
+
+use crate::agent::Agent;
+use crate::world::{House, LLAMA, ask_in, new_ask, reason, thread_of};
+
+const DOLLAR: i64 = 1_000_000;
+
+fn history(turns: &[(&str, &str)]) -> serde_json::Value {
+    let turn =
+        |(role, content): &(&str, &str)| serde_json::json!({"role": role, "content": content});
+    turns.iter().map(turn).collect()
+}
+
+fn history_of(request: &confab_rpc::agent::Request) -> serde_json::Value {
+    serde_json::from_str(&request.chat_history).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_sees_the_last_entries() {
+    let agent = Agent::start().await;
+    let settings = [
+        ("providers.agent.url", agent.url.as_str()),
+        ("history_entries", "4"),
+    ];
+    for house in House::both_with(&settings).await {
+        let process = house.start().await;
+        let ann = house.user(DOLLAR, &[LLAMA]).await;
+        let target = ask_request::Target::NewThread(NewThread {
+            title: "New".to_owned(),
+            instructions: "Be brief.".to_owned(),
+        });
+        let first = AskRequest {
+            target: Some(target),
+            ..new_ask(&ann, "one")
+        };
+        let thread_id = thread_of(&process.ask(first).await.unwrap().started);
+        assert_eq!(agent.asked().session_prompt, "Be brief.");
+        assert_eq!(agent.asked().chat_history, "null");
+        for message in ["two", "three", "four"] {
+            process
+                .ask(ask_in(&ann, &thread_id, message))
+                .await
+                .unwrap();
+        }
+        let asked = agent.asked();
+        assert_eq!(asked.chat_message, "four");
+        assert_eq!(asked.session_prompt, "Be brief.");
+        let expected = [
+            ("user", "two"),
+            ("assistant", "Heard: two"),
+            ("user", "three"),
+            ("assistant", "Heard: three"),
+        ];
+        assert_eq!(history_of(&asked), history(&expected));
+
+        // What failed is not part of the conversation.
+        let failed = process.ask(ask_in(&ann, &thread_id, "fail")).await;
+        assert_eq!(reason(failed), Reason::ProviderFailed);
+        process.ask(ask_in(&ann, &thread_id, "five")).await.unwrap();
+        let expected = [
+            ("user", "three"),
+            ("assistant", "Heard: three"),
+            ("user", "four"),
+            ("assistant", "Heard: four"),
+        ];
+        assert_eq!(history_of(&agent.asked()), history(&expected));
+        process.stop().await;
+        house.check_books(&ann).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_sees_no_more_than_it_can_read() {
+    let agent = Agent::start().await;
+    for house in House::both_with(&[("providers.agent.url", agent.url.as_str())]).await {
+        let process = house.start().await;
+        let ann = house.user(DOLLAR, &[LLAMA]).await;
+        // Question and answer are about 800 tokens each; 3,072 are left beside the longest answer.
+        let long = "x".repeat(2_400);
+        let first = process.ask(new_ask(&ann, &long)).await.unwrap();
+        let thread_id = thread_of(&first.started);
+        process.ask(ask_in(&ann, &thread_id, &long)).await.unwrap();
+        process.ask(ask_in(&ann, &thread_id, "And?")).await.unwrap();
+        let heard = format!("Heard: {long}");
+        let expected = [
+            ("assistant", heard.as_str()),
+            ("user", &long),
+            ("assistant", &heard),
+        ];
+        assert_eq!(history_of(&agent.asked()), history(&expected));
+
+        let too_long = "x".repeat(9_300);
+        let calls = agent.calls().len();
+        let refused = process.ask(ask_in(&ann, &thread_id, &too_long)).await;
+        assert_eq!(reason(refused), Reason::ContextTooLong);
+        assert_eq!(agent.calls().len(), calls);
+        process.stop().await;
+        assert_eq!(house.messages(&ann, &thread_id).await.len(), 6);
+        house.check_books(&ann).await;
+    }
+}

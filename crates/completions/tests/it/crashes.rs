@@ -1,0 +1,182 @@
+//! Processes that die, or stand still for too long, at every step of a run.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use confab_rpc::completions::AskRequest;
+use confab_rpc::sessions::User;
+use confab_rpc::threads::MessageState;
+use confab_rpc::{Fault, Reason};
+
+use crate::wire::{When, Wire};
+use crate::world::{Answered, House, LLAMA, Process, echo, new_ask};
+
+const DOLLAR: i64 = 1_000_000;
+
+/// What a run is in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// As if it had not been asked for.
+    Nothing,
+    /// Interrupted before any text; free.
+    Silent,
+    /// Interrupted with text; paid for.
+    Partial,
+    /// Answered and paid for.
+    Whole,
+}
+
+const STEPS: [(&str, When, End); 12] = [
+    ("Reserve", When::Before, End::Nothing),
+    ("Reserve", When::After, End::Nothing),
+    ("AppendExchange", When::Before, End::Nothing),
+    ("AppendExchange", When::After, End::Silent),
+    ("Checkpoint", When::Before, End::Silent),
+    ("Checkpoint", When::After, End::Partial),
+    ("Finish", When::Before, End::Whole),
+    ("Finish", When::After, End::Whole),
+    ("Settle", When::Before, End::Whole),
+    ("Settle", When::After, End::Whole),
+    ("GetUser", When::Before, End::Nothing),
+    ("GetAccount", When::After, End::Nothing),
+];
+
+fn keyed(user: &User) -> AskRequest {
+    AskRequest {
+        client_msg_id: "key".to_owned(),
+        open_limit: 1,
+        ..new_ask(user, "Are you there?")
+    }
+}
+
+/// Asks and waits until the call is held; the ask is left to itself.
+#[expect(clippy::disallowed_methods, reason = "it ends with its process")]
+async fn ask_until_held(process: &Process, user: &User) -> tokio::task::JoinHandle<()> {
+    let mut client = process.client.clone();
+    let request = keyed(user);
+    let asking = tokio::spawn(async move {
+        if let Ok(events) = client.ask(request).await {
+            let mut events = events.into_inner();
+            while let Ok(Some(_)) = events.message().await {}
+        }
+    });
+    process.wire.held().await;
+    asking
+}
+
+async fn check(house: &House, user: &User, end: End) {
+    let threads = house.threads(user).await;
+    let charges = house.charges(user).await;
+    if end == End::Nothing {
+        assert!(threads.is_empty());
+        assert!(charges.is_empty());
+        return;
+    }
+    assert_eq!(threads.len(), 1);
+    let messages = house.messages(user, &threads[0].id).await;
+    assert_eq!(messages.len(), 2);
+    let (answer, whole) = (&messages[1], echo("Are you there?"));
+    assert!(whole.starts_with(&answer.content));
+    match end {
+        End::Nothing => {}
+        End::Silent => {
+            assert_eq!(answer.state(), MessageState::Interrupted);
+            assert!(answer.content.is_empty());
+            assert!(charges.is_empty());
+        }
+        End::Partial => {
+            assert_eq!(answer.state(), MessageState::Interrupted);
+            assert!(!answer.content.is_empty());
+            assert!(charges.len() == 1 && charges[0] > 0);
+        }
+        End::Whole => {
+            assert_eq!(answer.state(), MessageState::Complete);
+            assert_eq!(answer.content, whole);
+            assert!(charges.len() == 1 && charges[0] > 0);
+        }
+    }
+}
+
+/// What the same ask gets afterwards.
+fn check_again(again: Result<Answered, Fault>, end: End) {
+    match end {
+        End::Nothing => assert!(!again.unwrap().started.replayed),
+        End::Silent | End::Partial => {
+            assert_eq!(again.unwrap_err().reason, Reason::RunInterrupted);
+        }
+        End::Whole => {
+            let again = again.unwrap();
+            assert!(again.started.replayed);
+            assert_eq!(again.text, echo("Are you there?"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_once_wherever_its_process_dies() {
+    for house in House::both().await {
+        for (method, when, end) in STEPS {
+            println!("killed {when:?} {method}");
+            let ann = house.user(DOLLAR, &[LLAMA]).await;
+            let dying = house.start_on(Wire::holding(method, 1, when)).await;
+            let asking = ask_until_held(&dying, &ann).await;
+            dying.kill();
+            asking.await.unwrap();
+
+            let (here, there) = (house.start().await, house.start().await);
+            assert_eq!(here.reap().await, 0, "its lease is good");
+            house.let_leases_expire();
+            tokio::join!(here.reap(), there.reap());
+            here.stop().await;
+            there.stop().await;
+            check(&house, &ann, end).await;
+            house.check_books(&ann).await;
+
+            let heir = house.start().await;
+            check_again(heir.ask(keyed(&ann)).await, end);
+            heir.stop().await;
+            house.check_books(&ann).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_wakes_up_too_late_changes_nothing() {
+    for house in House::both().await {
+        for (method, when, end) in STEPS {
+            println!("stood still {when:?} {method}");
+            let ann = house.user(DOLLAR, &[LLAMA]).await;
+            let sleeping = house.start_on(Wire::holding(method, 1, when)).await;
+            let asking = ask_until_held(&sleeping, &ann).await;
+            let awake = house.start().await;
+            house.let_leases_expire();
+            awake.reap().await;
+            awake.stop().await;
+            sleeping.wire.open();
+            asking.await.unwrap();
+            sleeping.stop().await;
+            match end {
+                // It had not begun, or begins for nothing: what it did late is taken back.
+                End::Nothing => {}
+                end => check(&house, &ann, end).await,
+            }
+            house.check_books(&ann).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_being_read_is_kept_as_far_as_it_was_stored() {
+    for house in House::both_with(&[("providers.scripted.behaviour", "slow")]).await {
+        let ann = house.user(DOLLAR, &[LLAMA]).await;
+        let wire = Wire::holding("Checkpoint", 3, When::Before);
+        let dying = house.start_on(wire).await;
+        let asking = ask_until_held(&dying, &ann).await;
+        dying.kill();
+        asking.await.unwrap();
+        house.let_leases_expire();
+        let heir = house.start().await;
+        heir.reap().await;
+        heir.stop().await;
+        check(&house, &ann, End::Partial).await;
+        house.check_books(&ann).await;
+    }
+}

@@ -1,0 +1,539 @@
+//! A house with every service that an ask needs, and processes that live and die in it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use confab_completions::{Lanes, Service, Settings};
+use confab_database::Database;
+use confab_database::scratch::{postgres_url, settings, sqlite_url};
+use confab_migrations as migrations;
+use confab_rpc::attachments::attachments_client::AttachmentsClient;
+use confab_rpc::attachments::attachments_server::AttachmentsServer;
+use confab_rpc::attachments::upload_request::{Commit, Part};
+use confab_rpc::attachments::{Attachment, ListAttachmentsRequest, UploadRequest};
+use confab_rpc::completions::completions_client::CompletionsClient;
+use confab_rpc::completions::completions_server::CompletionsServer;
+use confab_rpc::completions::{AskEvent, AskRequest, Finished, NewThread, Started, ask_event};
+use confab_rpc::completions::{ask_request, ask_request::Target};
+use confab_rpc::sessions::sessions_client::SessionsClient;
+use confab_rpc::sessions::sessions_server::SessionsServer;
+use confab_rpc::sessions::{
+    Account, CreateUserRequest, EntryKind, GetAccountRequest, ListLedgerRequest, User,
+};
+use confab_rpc::threads::threads_client::ThreadsClient;
+use confab_rpc::threads::threads_server::ThreadsServer;
+use confab_rpc::threads::{
+    CreateThreadRequest, GetThreadRequest, ListMessagesRequest, ListThreadsRequest, Message,
+    MessageState, ReplaceSummaryRequest, Thread, ThreadKind,
+};
+use confab_rpc::{Fault, Lane, Reason};
+use confab_runtime::clock::ManualClock;
+use confab_runtime::settings::Layers;
+use confab_runtime::{Clock, SystemClock, Tasks};
+use sea_orm::{ConnectionTrait, Statement};
+use serde::Deserialize;
+use tempfile::TempDir;
+use tonic::Status;
+
+use crate::wire::Wire;
+
+/// Of the shipped catalogue: 0.0015 and 0.002 dollars per 1,000 tokens, a context of 4,096.
+pub(crate) const LLAMA: i32 = 8;
+/// The lease of every process here, so long that only the test's clock ends it.
+const LEASE_SECONDS: u32 = 3600;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What outlives a process: databases, files, the time of day.
+pub(crate) struct House {
+    url: String,
+    folder: TempDir,
+    clock: ManualClock,
+    overrides: Vec<(String, String)>,
+    /// Looks at what the processes have done.
+    pub(crate) observer: Clients,
+    database: Database,
+}
+
+/// Clients of the services behind completions.
+#[derive(Clone)]
+pub(crate) struct Clients {
+    pub(crate) sessions: SessionsClient<Lane>,
+    pub(crate) threads: ThreadsClient<Lane>,
+    pub(crate) attachments: AttachmentsClient<Lane>,
+}
+
+/// A process with all services.
+pub(crate) struct Process {
+    runtime: tokio::runtime::Runtime,
+    pub(crate) client: CompletionsClient<Lane>,
+    pub(crate) service: Service,
+    pub(crate) wire: Wire,
+    tasks: Tasks,
+}
+
+#[derive(Deserialize)]
+struct Tree {
+    sessions: confab_sessions::Settings,
+    attachments: confab_attachments::Settings,
+    completions: Settings,
+}
+
+impl House {
+    /// One on each database.
+    pub(crate) async fn both() -> Vec<Self> {
+        Self::both_with(&[]).await
+    }
+
+    /// One on each database, with these settings of `completions` overridden.
+    pub(crate) async fn both_with(overrides: &[(&str, &str)]) -> Vec<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = sqlite_url(folder.path());
+        let sqlite = Self::build(sqlite, folder, overrides).await;
+        let folder = tempfile::tempdir().unwrap();
+        let postgres = Self::build(postgres_url().await, folder, overrides).await;
+        vec![sqlite, postgres]
+    }
+
+    async fn build(url: String, folder: TempDir, overrides: &[(&str, &str)]) -> Self {
+        let database = Database::open(&settings(&url)).await.unwrap();
+        database
+            .migrate::<migrations::sessions::Migrator>()
+            .await
+            .unwrap();
+        database
+            .migrate::<migrations::threads::Migrator>()
+            .await
+            .unwrap();
+        database
+            .migrate::<migrations::attachments::Migrator>()
+            .await
+            .unwrap();
+        database
+            .migrate::<migrations::completions::Migrator>()
+            .await
+            .unwrap();
+        let clock = ManualClock::at(SystemClock.now());
+        let quiet = owned(&[("summarise", "false")]);
+        let overrides: Vec<_> = quiet.chain(owned(overrides)).collect();
+        let tree = tree(&overrides, folder.path());
+        let lanes = lanes(&database, &tree, &clock, &Tasks::new(), &Wire::free()).await;
+        Self {
+            observer: Clients::new(&lanes),
+            url,
+            folder,
+            clock,
+            overrides,
+            database,
+        }
+    }
+
+    /// Starts a process.
+    pub(crate) async fn start(&self) -> Process {
+        self.start_on(Wire::free()).await
+    }
+
+    /// Starts a process whose calls go over this wire.
+    pub(crate) async fn start_on(&self, wire: Wire) -> Process {
+        self.start_with(wire, &[]).await
+    }
+
+    /// Starts a process with more settings of `completions` overridden.
+    pub(crate) async fn start_with(&self, wire: Wire, overrides: &[(&str, &str)]) -> Process {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (url, clock, on) = (self.url.clone(), self.clock.clone(), wire.clone());
+        let all = self.overrides.iter().cloned().chain(owned(overrides));
+        let tree = tree(&all.collect::<Vec<_>>(), self.folder.path());
+        let open = async move {
+            let database = Database::open(&settings(&url)).await.unwrap();
+            let tasks = Tasks::new();
+            let lanes = lanes(&database, &tree, &clock, &tasks, &on).await;
+            let clock = Arc::new(clock);
+            let service =
+                Service::open(database, tree.completions, lanes, clock, tasks.clone()).await;
+            let service = service.unwrap();
+            let server = CompletionsServer::new(service.clone());
+            (service, Lane::local(server, PATIENCE), tasks)
+        };
+        let handle = runtime.handle().clone();
+        let (service, lane, tasks) = in_runtime(&handle, open).await;
+        Process {
+            runtime,
+            client: CompletionsClient::new(lane),
+            service,
+            wire,
+            tasks,
+        }
+    }
+
+    /// All leases run out.
+    pub(crate) fn let_leases_expire(&self) {
+        let lease = TimeDelta::seconds(i64::from(LEASE_SECONDS));
+        self.clock.advance(lease + TimeDelta::seconds(1));
+    }
+
+    /// A user with money and grants.
+    pub(crate) async fn user(&self, microdollars: i64, models: &[i32]) -> User {
+        let request = CreateUserRequest {
+            username: uuid::Uuid::now_v7().to_string(),
+            id: String::new(),
+            models: models.to_vec(),
+            deposit_microdollars: microdollars,
+        };
+        let created = self.observer.sessions.clone().create_user(request).await;
+        created.unwrap().into_inner()
+    }
+
+    pub(crate) async fn account(&self, user: &User) -> Account {
+        let user_id = user.id.clone();
+        let request = GetAccountRequest { user_id };
+        let account = self.observer.sessions.clone().get_account(request).await;
+        account.unwrap().into_inner()
+    }
+
+    /// An empty thread of the user's.
+    pub(crate) async fn thread(&self, user: &User) -> Thread {
+        let request = CreateThreadRequest {
+            user_id: user.id.clone(),
+            kind: ThreadKind::Assistant.into(),
+            title: "A thread".to_owned(),
+            instructions: String::new(),
+            model_id: Some(LLAMA),
+            id: String::new(),
+        };
+        let made = self.observer.threads.clone().create_thread(request).await;
+        made.unwrap().into_inner()
+    }
+
+    pub(crate) async fn threads(&self, user: &User) -> Vec<Thread> {
+        let request = ListThreadsRequest {
+            user_id: user.id.clone(),
+            kind: ThreadKind::Assistant.into(),
+            limit: 0,
+            before_id: String::new(),
+        };
+        let listed = self.observer.threads.clone().list_threads(request).await;
+        listed.unwrap().into_inner().threads
+    }
+
+    pub(crate) async fn one_thread(&self, user: &User, thread_id: &str) -> Thread {
+        let request = GetThreadRequest {
+            user_id: user.id.clone(),
+            thread_id: thread_id.to_owned(),
+        };
+        let thread = self.observer.threads.clone().get_thread(request).await;
+        thread.unwrap().into_inner()
+    }
+
+    /// A summary that covers nothing.
+    pub(crate) async fn set_summary(&self, user: &User, thread_id: &str, summary: &str) {
+        let request = ReplaceSummaryRequest {
+            user_id: user.id.clone(),
+            thread_id: thread_id.to_owned(),
+            expected_seq: 0,
+            summary: summary.to_owned(),
+            summary_seq: 0,
+        };
+        let mut threads = self.observer.threads.clone();
+        threads.replace_summary(request).await.unwrap();
+    }
+
+    pub(crate) async fn messages(&self, user: &User, thread_id: &str) -> Vec<Message> {
+        let request = ListMessagesRequest {
+            user_id: user.id.clone(),
+            thread_id: thread_id.to_owned(),
+            ..ListMessagesRequest::default()
+        };
+        let listed = self.observer.threads.clone().list_messages(request).await;
+        listed.unwrap().into_inner().messages
+    }
+
+    pub(crate) async fn upload(&self, user: &User, thread: &Thread) -> Attachment {
+        let commit = Commit {
+            owner_id: user.id.clone(),
+            thread_id: thread.id.clone(),
+            original_name: "notes.txt".to_owned(),
+            declared_type: "text/plain".to_owned(),
+        };
+        let parts = [Part::Chunk(b"Some notes.".to_vec()), Part::Commit(commit)];
+        let parts = parts.map(|part| UploadRequest { part: Some(part) });
+        let stream = futures_util::stream::iter(parts);
+        let uploaded = self.observer.attachments.clone().upload(stream).await;
+        uploaded.unwrap().into_inner()
+    }
+
+    pub(crate) async fn files(&self, user: &User, thread: &Thread) -> Vec<String> {
+        let request = ListAttachmentsRequest {
+            user_id: user.id.clone(),
+            thread_id: thread.id.clone(),
+        };
+        let mut attachments = self.observer.attachments.clone();
+        let listed = attachments.list_attachments(request).await;
+        let files = listed.unwrap().into_inner().attachments;
+        files.into_iter().map(|file| file.name).collect()
+    }
+
+    /// The user's charges, oldest first.
+    pub(crate) async fn charges(&self, user: &User) -> Vec<i64> {
+        let entries = self.ledger(user).await;
+        entries
+            .into_iter()
+            .filter(|(kind, _)| *kind == EntryKind::Charge)
+            .map(|(_, amount)| -amount)
+            .collect()
+    }
+
+    async fn ledger(&self, user: &User) -> Vec<(EntryKind, i64)> {
+        let request = ListLedgerRequest {
+            user_id: user.id.clone(),
+            after_id: 0,
+            limit: 1000,
+        };
+        let listed = self.observer.sessions.clone().list_ledger(request).await;
+        let entries = listed.unwrap().into_inner().entries;
+        entries
+            .iter()
+            .map(|entry| (entry.kind(), entry.amount_microdollars))
+            .collect()
+    }
+
+    /// With no process alive: nothing is open, no answer hangs, and the books add up.
+    pub(crate) async fn check_books(&self, user: &User) {
+        let account = self.account(user).await;
+        let entries = self.ledger(user).await;
+        let sum: i64 = entries.iter().map(|(_, amount)| amount).sum();
+        assert_eq!(sum, account.balance_microdollars, "the ledger's sum");
+        assert!(account.balance_microdollars >= 0);
+        assert_eq!(account.reserved_microdollars, 0, "money is still set aside");
+        for thread in self.threads(user).await {
+            for message in self.messages(user, &thread.id).await {
+                assert_ne!(message.state(), MessageState::Streaming, "an answer hangs");
+            }
+        }
+        assert_eq!(self.open_runs().await, 0, "runs are still open");
+    }
+
+    async fn open_runs(&self) -> i64 {
+        let database = self.database.read();
+        let backend = database.get_database_backend();
+        let sql = "SELECT COUNT(*) AS open FROM run WHERE state <> 4";
+        let statement = Statement::from_string(backend, sql);
+        let row = database.query_one_raw(statement).await.unwrap().unwrap();
+        row.try_get("", "open").unwrap()
+    }
+}
+
+impl Clients {
+    fn new(lanes: &Lanes) -> Self {
+        Self {
+            sessions: SessionsClient::new(lanes.sessions.clone()),
+            threads: ThreadsClient::new(lanes.threads.clone()),
+            attachments: AttachmentsClient::new(lanes.attachments.clone()),
+        }
+    }
+}
+
+impl Process {
+    /// Asks and reads to the end.
+    pub(crate) async fn ask(&self, request: AskRequest) -> Result<Answered, Fault> {
+        self.begin(request).await?.rest().await
+    }
+
+    /// Asks; returns when the run is under way.
+    pub(crate) async fn begin(&self, request: AskRequest) -> Result<Following, Fault> {
+        let mut client = self.client.clone();
+        let mut stream = client.ask(request).await.map_err(Fault::from)?.into_inner();
+        let first = stream.message().await.map_err(Fault::from)?;
+        let Some(ask_event::Event::Started(started)) = first.and_then(|event| event.event) else {
+            panic!("the first event is `started`");
+        };
+        Ok(Following {
+            started,
+            text: String::new(),
+            stream,
+        })
+    }
+
+    /// The process ends as one that is killed: nothing of it goes on.
+    pub(crate) fn kill(self) {
+        self.runtime.shutdown_background();
+    }
+
+    /// The process ends when all its work is done.
+    pub(crate) async fn stop(self) {
+        assert!(self.tasks.stop(PATIENCE).await, "work is still under way");
+        self.runtime.shutdown_background();
+    }
+
+    /// Ends what other processes left.
+    pub(crate) async fn reap(&self) -> usize {
+        let service = self.service.clone();
+        let reap = async move { service.reap_once().await.unwrap() };
+        in_runtime(self.runtime.handle(), reap).await
+    }
+}
+
+/// A run that is being followed.
+pub(crate) struct Following {
+    pub(crate) started: Started,
+    text: String,
+    stream: tonic::Streaming<AskEvent>,
+}
+
+/// A run that was followed to its end.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) started: Started,
+    pub(crate) text: String,
+    pub(crate) finished: Finished,
+}
+
+impl Following {
+    /// Waits for the next piece of text; returns all there is so far.
+    pub(crate) async fn some_text(&mut self) -> &str {
+        match self.stream.message().await.unwrap().unwrap().event {
+            Some(ask_event::Event::Delta(delta)) => self.text.push_str(&delta.text),
+            other => panic!("text was expected, not {other:?}"),
+        }
+        &self.text
+    }
+
+    pub(crate) async fn rest(self) -> Result<Answered, Fault> {
+        let (text, end) = self.read().await;
+        end.map(|(started, finished)| Answered {
+            started,
+            text,
+            finished,
+        })
+    }
+
+    /// The text, which is there in one piece after the other, and how it ended.
+    pub(crate) async fn read(mut self) -> (String, Result<(Started, Finished), Fault>) {
+        let mut text = std::mem::take(&mut self.text);
+        loop {
+            match self.stream.message().await.map(Option::unwrap) {
+                Err(status) => return (text, Err(status.into())),
+                Ok(event) => match event.event.unwrap() {
+                    ask_event::Event::Started(_) => panic!("a run starts once"),
+                    ask_event::Event::Delta(delta) => {
+                        assert_eq!(delta.offset, i64::try_from(text.len()).unwrap());
+                        text.push_str(&delta.text);
+                    }
+                    ask_event::Event::Finished(finished) => {
+                        assert!(self.stream.message().await.unwrap().is_none());
+                        return (text, Ok((self.started, finished)));
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// A question in a new thread.
+pub(crate) fn new_ask(user: &User, content: &str) -> AskRequest {
+    AskRequest {
+        user_id: user.id.clone(),
+        model: Some(ask_request::Model::ModelId(LLAMA)),
+        target: Some(Target::NewThread(NewThread {
+            title: "New".to_owned(),
+            instructions: String::new(),
+        })),
+        content: content.to_owned(),
+        ..AskRequest::default()
+    }
+}
+
+/// A question in a thread.
+pub(crate) fn ask_in(user: &User, thread_id: &str, content: &str) -> AskRequest {
+    AskRequest {
+        target: Some(Target::ThreadId(thread_id.to_owned())),
+        ..new_ask(user, content)
+    }
+}
+
+/// The thread of a run.
+pub(crate) fn thread_of(started: &Started) -> String {
+    started.thread.as_ref().unwrap().id.clone()
+}
+
+/// What the scripted model says to this.
+pub(crate) fn echo(content: &str) -> String {
+    format!("This is Confab's scripted model, not a real one. You said: {content}")
+}
+
+pub(crate) fn reason<T: std::fmt::Debug>(refused: Result<T, Fault>) -> Reason {
+    refused.unwrap_err().reason
+}
+
+pub(crate) fn refusal<T: std::fmt::Debug>(refused: Result<T, Status>) -> Reason {
+    Fault::from(refused.unwrap_err()).reason
+}
+
+fn owned(overrides: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+    overrides
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+}
+
+fn tree(overrides: &[(String, String)], folder: &Path) -> Tree {
+    let lease = ("lease_seconds".to_owned(), LEASE_SECONDS.to_string());
+    let mut environment: std::collections::HashMap<_, _> = overrides
+        .iter()
+        .chain([&lease])
+        .map(|(key, value)| {
+            let key = key.replace('.', "__").to_uppercase();
+            (format!("CONFAB__COMPLETIONS__{key}"), value.clone())
+        })
+        .collect();
+    let files = folder.join("files").display().to_string();
+    environment.insert("CONFAB__ATTACHMENTS__DIRECTORY".to_owned(), files);
+    Layers {
+        defaults: include_str!("../../../confab/default.toml"),
+        environment,
+        ..Layers::default()
+    }
+    .merge()
+    .unwrap()
+    .read()
+    .unwrap()
+}
+
+/// The services behind completions, in this process.
+async fn lanes(
+    database: &Database,
+    tree: &Tree,
+    clock: &ManualClock,
+    tasks: &Tasks,
+    wire: &Wire,
+) -> Lanes {
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let sessions =
+        confab_sessions::Service::open(database.clone(), &tree.sessions, Arc::clone(&clock))
+            .await
+            .unwrap();
+    let threads = confab_threads::Service::new(database.clone(), Arc::clone(&clock));
+    let attachments = confab_attachments::Service::open(
+        database.clone(),
+        &tree.attachments,
+        clock,
+        tasks.clone(),
+    )
+    .await
+    .unwrap();
+    Lanes {
+        sessions: wire.lane(SessionsServer::new(sessions)),
+        threads: wire.lane(ThreadsServer::new(threads)),
+        attachments: wire.lane(AttachmentsServer::new(attachments)),
+    }
+}
+
+/// Runs on another runtime, as a process of its own does.
+#[expect(clippy::disallowed_methods, reason = "it is awaited at once")]
+async fn in_runtime<T: Send + 'static>(
+    runtime: &tokio::runtime::Handle,
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    runtime.spawn(work).await.unwrap()
+}
