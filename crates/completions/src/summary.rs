@@ -230,6 +230,7 @@ impl Engine {
             minimum_microdollars: minimum,
             maximum_microdollars: model.max_cost(fold.prompt.most_tokens()),
             open_limit: 0,
+            background: true,
         };
         let reserved = match self.backends.reserve(request).await {
             Ok(reserved) => reserved,

@@ -16,6 +16,7 @@ pub(crate) struct Wish {
     maximum: i64,
     /// This many open reservations are too many; 0: no number is.
     open_limit: u32,
+    background: bool,
 }
 
 impl Wish {
@@ -27,7 +28,18 @@ impl Wish {
             minimum,
             maximum,
             open_limit,
+            background: false,
         })
+    }
+
+    /// The same, for work that the user waits for or does not.
+    pub(crate) fn in_background(self, background: bool) -> Self {
+        Self { background, ..self }
+    }
+
+    /// Whether no limit counts the reservation.
+    pub(crate) fn is_background(self) -> bool {
+        self.background
     }
 }
 
@@ -48,7 +60,7 @@ impl Account {
         Ok(())
     }
 
-    /// Sets money aside beside `open` earlier reservations and says how much.
+    /// Sets money aside beside `open` earlier reservations that count, and says how much.
     ///
     /// Whoever has nothing at all is told so. Whoever has too many runs under way is told to wait, also when those hold
     /// all the money there is: they will free some.

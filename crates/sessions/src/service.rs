@@ -147,7 +147,8 @@ impl Sessions for Service {
             request.minimum_microdollars,
             request.maximum_microdollars,
             request.open_limit,
-        )?;
+        )?
+        .in_background(request.background);
         let now = self.clock.now();
         let amount = self
             .store

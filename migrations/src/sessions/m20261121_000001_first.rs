@@ -102,6 +102,8 @@ fn reservation() -> TableCreateStatement {
                 .not_null(),
         )
         .col(ColumnDef::new("charged_microdollars").big_integer())
+        // Does not count when runs under way are limited.
+        .col(ColumnDef::new("background").boolean().not_null())
         .col(time("opened_at"))
         // Null: open.
         .col(ColumnDef::new("settled_at").timestamp_with_time_zone())

@@ -129,6 +129,7 @@ impl Engine {
             minimum_microdollars: model.cost(prompt.estimated_tokens(), 1),
             maximum_microdollars: maximum,
             open_limit,
+            background: false,
         };
         let patience = Instant::now() + self.queue_length();
         let mut turn = turns();

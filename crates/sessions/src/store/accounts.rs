@@ -112,6 +112,7 @@ impl Store {
         let open = reservation::Entity::find()
             .filter(reservation::Column::UserId.eq(user_id))
             .filter(reservation::Column::SettledAt.is_null())
+            .filter(reservation::Column::Background.eq(false))
             .count(&transaction)
             .await?;
         let mut account = Account::from(&user);
@@ -121,6 +122,7 @@ impl Store {
             user_id: Set(user_id),
             amount_microdollars: Set(amount),
             charged_microdollars: Set(None),
+            background: Set(wish.is_background()),
             opened_at: Set(now),
             settled_at: Set(None),
         };

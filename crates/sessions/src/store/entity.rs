@@ -82,6 +82,7 @@ pub(super) mod reservation {
         pub(crate) user_id: Uuid,
         pub(crate) amount_microdollars: i64,
         pub(crate) charged_microdollars: Option<i64>,
+        pub(crate) background: bool,
         pub(crate) opened_at: DateTimeUtc,
         pub(crate) settled_at: Option<DateTimeUtc>,
     }

@@ -32,6 +32,7 @@ pub(crate) fn wish(user: &User, run: Uuid, minimum: i64, maximum: i64) -> Reserv
         minimum_microdollars: minimum,
         maximum_microdollars: maximum,
         open_limit: 0,
+        background: false,
     }
 }
 

@@ -144,6 +144,23 @@ async fn reservations_are_refused_for_the_reason_that_helps_most() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn background_work_keeps_nobody_waiting() {
+    for house in both().await {
+        let ann = house.user("ann", 100).await;
+        let limited = |background| ReserveRequest {
+            open_limit: 1,
+            background,
+            ..wish(&ann, Uuid::now_v7(), 0, 10)
+        };
+        house.reserve(limited(true)).await.unwrap();
+        house.reserve(limited(false)).await.unwrap();
+        let second = house.reserve(limited(false)).await;
+        assert_eq!(refusal(second), Reason::RunLimit);
+        assert_eq!(house.money(&ann).await, (100, 20));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_without_a_price_needs_no_money_set_aside() {
     for house in both().await {
         let ann = house.user("ann", 100).await;
