@@ -1,6 +1,6 @@
 //! Starts the roles of a process, and ends them without losing what is under way.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use confab_rpc::Lane;
 use confab_rpc::completions::completions_client::CompletionsClient;
 use confab_rpc::completions::{ListModelsRequest, Model};
 use confab_runtime::{Clock, Tasks};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
@@ -38,7 +39,7 @@ pub struct Running {
 /// Starts the given roles. When it returns, every listener is open and every table is in order; what answers later
 /// (a broker, a provider, a role elsewhere) may still be away.
 pub async fn start(
-    settings: Settings,
+    mut settings: Settings,
     roles: Roles,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Running> {
@@ -47,6 +48,7 @@ pub async fn start(
     let (front, back) = (Tasks::new(), Tasks::new());
     let (report, failed) = mpsc::channel(1);
     let gateway_listeners = listeners_of(&settings, &roles)?;
+    let agent_listener = agent_listener_of(&mut settings, &roles).await?;
     let wired = Wiring {
         settings: &settings,
         roles: &roles,
@@ -66,6 +68,11 @@ pub async fn start(
         databases: wired.databases.clone(),
         grace: Duration::from_secs(settings.shutdown.grace_seconds),
     };
+    if let (Some(listener), Some(server)) = (agent_listener, &wired.agent_context) {
+        running.agent_context = Some(listener.local_addr()?);
+        let routes = Routes::new(server.clone());
+        running.serve_routes("agent context", listener, routes, &report);
+    }
     running
         .serve_services(&settings, &roles, &wired, &report)
         .await?;
@@ -121,15 +128,6 @@ impl Running {
         wired: &Wired,
         report: &mpsc::Sender<anyhow::Error>,
     ) -> anyhow::Result<()> {
-        if let Some(server) = &wired.agent_context {
-            let listen = settings.completions.agent_context.listen;
-            let routes = Routes::new(server.clone());
-            let address = self
-                .serve_routes("agent context", listen, routes, report)
-                .await
-                .context("completions.agent_context.listen")?;
-            self.agent_context = Some(address);
-        }
         if !roles.are_split() {
             return Ok(());
         }
@@ -142,32 +140,29 @@ impl Running {
                 .set_service_status("", tonic_health::ServingStatus::Serving)
                 .await;
             let routes = routes.clone().add_service(health);
-            let address = self
-                .serve_routes("service", lane.listen, routes, report)
+            let listener = listen(lane.listen)
                 .await
                 .with_context(|| format!("lanes.{role}.listen"))?;
+            let address = listener.local_addr()?;
+            self.serve_routes("service", listener, routes, report);
             self.lanes.push((*role, address));
         }
         Ok(())
     }
 
-    async fn serve_routes(
+    fn serve_routes(
         &self,
         name: &'static str,
-        listen: SocketAddr,
+        listener: TcpListener,
         routes: Routes,
         report: &mpsc::Sender<anyhow::Error>,
-    ) -> anyhow::Result<SocketAddr> {
-        let listener = tokio::net::TcpListener::bind(listen)
-            .await
-            .with_context(|| format!("cannot listen on {listen}"))?;
-        let address = listener.local_addr()?;
+    ) {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let stopping = self.back.stopping();
         let report = report.clone();
         self.back.spawn(name, async move {
             let served = tonic::transport::Server::builder()
-                .trace_fn(|request| confab_rpc::trace::server_span(request))
+                .trace_fn(confab_rpc::trace::server_span)
                 .add_routes(routes)
                 .serve_with_incoming_shutdown(incoming, stopping.cancelled())
                 .await;
@@ -176,14 +171,13 @@ impl Running {
                 let _ = report.try_send(anyhow::Error::new(error).context(name));
             }
         });
-        Ok(address)
     }
 
     fn serve_gateway(
         &self,
         settings: Settings,
         wired: &Wired,
-        listeners: Vec<TcpListener>,
+        listeners: Vec<std::net::TcpListener>,
         report: mpsc::Sender<anyhow::Error>,
     ) -> anyhow::Result<()> {
         let backends = confab_gateway::Backends::new(
@@ -206,7 +200,7 @@ impl Running {
 }
 
 /// Opens the public listeners before anything else, so that a port that is taken is said at once.
-fn listeners_of(settings: &Settings, roles: &Roles) -> anyhow::Result<Vec<TcpListener>> {
+fn listeners_of(settings: &Settings, roles: &Roles) -> anyhow::Result<Vec<std::net::TcpListener>> {
     if !roles.has(Role::Gateway) {
         return Ok(Vec::new());
     }
@@ -215,7 +209,7 @@ fn listeners_of(settings: &Settings, roles: &Roles) -> anyhow::Result<Vec<TcpLis
         .listen
         .iter()
         .map(|address| {
-            let listener = TcpListener::bind(address).with_context(|| {
+            let listener = std::net::TcpListener::bind(address).with_context(|| {
                 format!("gateway.listen: cannot listen on {address}; set another address or stop what holds it")
             })?;
             listener.set_nonblocking(true)?;
@@ -224,7 +218,29 @@ fn listeners_of(settings: &Settings, roles: &Roles) -> anyhow::Result<Vec<TcpLis
         .collect()
 }
 
-fn addresses(listeners: &[TcpListener]) -> anyhow::Result<Vec<SocketAddr>> {
-    let addresses = listeners.iter().map(TcpListener::local_addr);
+/// Opens the listener for agents and puts its real address into the settings, as agents are told it.
+async fn agent_listener_of(
+    settings: &mut Settings,
+    roles: &Roles,
+) -> anyhow::Result<Option<TcpListener>> {
+    if !roles.has(Role::Completions) || !settings.completions.has_agent() {
+        return Ok(None);
+    }
+    let context = &mut settings.completions.agent_context;
+    let listener = listen(context.listen)
+        .await
+        .context("completions.agent_context.listen")?;
+    context.listen = listener.local_addr()?;
+    Ok(Some(listener))
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))
+}
+
+fn addresses(listeners: &[std::net::TcpListener]) -> anyhow::Result<Vec<SocketAddr>> {
+    let addresses = listeners.iter().map(std::net::TcpListener::local_addr);
     Ok(addresses.collect::<Result<_, _>>()?)
 }

@@ -9,7 +9,9 @@
 
 pub mod agent;
 pub mod assistant;
+mod eventually;
 pub mod openai;
 mod system;
 
+pub use eventually::eventually;
 pub use system::{Shape, System};

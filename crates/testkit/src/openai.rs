@@ -1,6 +1,7 @@
 //! A server of OpenAI's chat completions, scripted by the test.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +20,7 @@ use tokio::task::AbortHandle;
 pub enum Reply {
     /// Streams these pieces of text, then what they took: tokens in and out.
     Text(Vec<&'static str>, u32, u32),
-    /// Streams these pieces, then cuts the connection.
+    /// Streams these pieces and ends there, without saying that this is the end.
     Cut(Vec<&'static str>),
     /// Refuses with a status.
     Status(u16),
@@ -106,17 +107,14 @@ async fn complete(
             .expect("the script names a status")
             .into_response(),
         Reply::Text(pieces, input, output) => {
-            let mut events: Vec<_> = pieces.into_iter().map(delta).collect();
             let usage = json!({ "prompt_tokens": input, "completion_tokens": output });
-            events.push(event(&json!({ "choices": [], "usage": usage })));
-            events.push("data: [DONE]\n\n".to_owned());
-            streamed(events.into_iter().map(Ok).collect())
+            let end = [
+                event(&json!({ "choices": [], "usage": usage })),
+                "data: [DONE]\n\n".to_owned(),
+            ];
+            streamed(pieces.into_iter().map(delta).chain(end).collect())
         }
-        Reply::Cut(pieces) => {
-            let mut events: Vec<_> = pieces.into_iter().map(delta).map(Ok).collect();
-            events.push(Err(std::io::Error::other("cut by the script")));
-            streamed(events)
-        }
+        Reply::Cut(pieces) => streamed(pieces.into_iter().map(delta).collect()),
     }
 }
 
@@ -128,7 +126,8 @@ fn event(body: &Value) -> String {
     format!("data: {body}\n\n")
 }
 
-fn streamed(events: Vec<Result<String, std::io::Error>>) -> Response {
+fn streamed(events: Vec<String>) -> Response {
+    let events = events.into_iter().map(Ok::<_, Infallible>);
     let body = Body::from_stream(stream::iter(events));
     ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
 }

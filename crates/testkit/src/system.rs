@@ -16,6 +16,8 @@ use confab_runtime::settings::Layers;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::eventually;
+
 /// How Confab is deployed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
@@ -160,19 +162,27 @@ impl System {
 
     /// What a user has, after checking that it is the sum of the ledger.
     pub async fn account(&self, user: Uuid) -> Account {
-        let user_id = user.to_string();
+        // Something may be booked while the two are read.
+        eventually("the account is at rest", async || {
+            let before = self.account_now(user).await;
+            let ledger = self.ledger(user).await;
+            let balance = self.account_now(user).await.balance_microdollars;
+            if balance != before.balance_microdollars {
+                return None;
+            }
+            let sum: i64 = ledger.iter().map(|entry| entry.amount_microdollars).sum();
+            assert_eq!(balance, sum, "the balance is the sum of the ledger");
+            Some(before)
+        })
+        .await
+    }
+
+    async fn account_now(&self, user: Uuid) -> Account {
         let request = GetAccountRequest {
-            user_id: user_id.clone(),
+            user_id: user.to_string(),
         };
         let account = self.sessions().get_account(request).await;
-        let account = account.expect("the account is there").into_inner();
-        let ledger = self.ledger(user).await;
-        let sum: i64 = ledger.iter().map(|entry| entry.amount_microdollars).sum();
-        assert_eq!(
-            account.balance_microdollars, sum,
-            "the balance is the sum of the ledger"
-        );
-        account
+        account.expect("the account is there").into_inner()
     }
 
     /// The first thousand entries of a user's ledger.

@@ -216,14 +216,14 @@ async fn look_around(call: Call) -> Result<confab_rpc::agent::Response, Status> 
         .read_attachment(with_token(&call, read))
         .await?
         .into_inner();
-    let mut content = Vec::new();
+    let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next().await {
-        content.extend(chunk?.data);
+        bytes.extend(chunk?.data);
     }
     let text = format!(
         "session: {}; earlier: {earlier}; file: {}",
         said.join(", "),
-        String::from_utf8_lossy(&content)
+        String::from_utf8_lossy(&bytes)
     );
     Ok(answer(&text, 0.0001))
 }

@@ -178,6 +178,8 @@ async fn another_users_sessions_are_not_there() {
         let session = data(&reply, 3)["session_id"].as_str().unwrap().to_owned();
 
         let mut stranger = Client::connect(system.address()).await;
+        let reply = stranger.call(0, json!({ "user_id": mallory })).await;
+        data(&reply, 0);
         assert_eq!(stranger.history(mallory, &session).await, []);
         assert_eq!(
             stranger.ask(mallory, &session, MODEL, "go on").await,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use confab_testkit::assistant::Client;
+use confab_testkit::eventually;
 use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -107,9 +108,11 @@ async fn a_killed_process_loses_nothing_and_settles_once() {
     client.send(&request.to_string()).await;
     // The second question is in the log before its answer ends: read it through a socket of its own.
     let mut reader = Client::connect(program.address).await;
-    while reader.history(user, &session).await.len() < 4 {
-        tokio::task::yield_now().await;
-    }
+    eventually("the question is in the log", async || {
+        let said = reader.history(user, &session).await.len();
+        (said == 4).then_some(())
+    })
+    .await;
     program.kill();
 
     let program = Program::start(folder.path());

@@ -1,6 +1,10 @@
 //! The whole of Confab from outside: the same scenarios in every shape it can be deployed in, and what holds for the
 //! workspace as a whole.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod agents;
 mod architecture;

@@ -2,7 +2,7 @@
 
 use confab_testkit::assistant::Client;
 use confab_testkit::openai::{OpenAi, Reply};
-use confab_testkit::{Shape, System};
+use confab_testkit::{Shape, System, eventually};
 use serde_json::{Value, json};
 
 const MODEL: &str = "gpt-4-turbo";
@@ -21,7 +21,7 @@ async fn system_on(shape: Shape, provider: &OpenAi, more: &[(&str, &str)]) -> Sy
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_streamed_stored_and_paid_by_what_the_provider_counted() {
     for shape in Shape::ALL {
-        let provider = OpenAi::start([Reply::Text(vec!["Sal", "ut ", "☀"], 100, 50)]).await;
+        let provider = OpenAi::start([Reply::Text(vec!["Sal", "ut ", "☀"], 20, 50)]).await;
         let system = system_on(shape, &provider, &[]).await;
         let user = system.add_user("Test User", &[4], DOLLAR).await;
         let mut client = Client::connect(system.address()).await;
@@ -31,10 +31,10 @@ async fn an_answer_is_streamed_stored_and_paid_by_what_the_provider_counted() {
         });
         let reply = client.call(3, request).await;
         assert_eq!(reply["data"]["message"], "Salut ☀");
-        // 100 tokens in at 0.01 and 50 out at 0.03 dollars per thousand.
+        // 20 tokens in at 0.01 and 50 out at 0.03 dollars per thousand.
         assert_eq!(
             system.account(user).await.balance_microdollars,
-            DOLLAR - 2_500
+            DOLLAR - 1_700
         );
         let body = &provider.requests()[0];
         assert_eq!(body["model"], MODEL);
@@ -109,7 +109,7 @@ async fn what_leaves_the_window_reaches_the_model_as_a_summary() {
         let provider = OpenAi::start([
             Reply::Text(vec!["one"], 1, 1),
             Reply::Text(vec!["two"], 1, 1),
-            Reply::Text(vec!["They counted to one."], 1000, 100),
+            Reply::Text(vec!["They counted to one."], 30, 100),
         ])
         .await;
         let system = system_on(shape, &provider, &[("completions.history_entries", "2")]).await;
@@ -119,10 +119,12 @@ async fn what_leaves_the_window_reaches_the_model_as_a_summary() {
         let session = reply["data"]["session_id"].as_str().unwrap().to_owned();
         client.ask(user, &session, MODEL, "second").await;
         // The summary is written off the request path; it is there once it has been paid.
-        let paid = DOLLAR - 2 * 40 - (1000 * 10 + 100 * 30);
-        while system.account(user).await.balance_microdollars != paid {
-            tokio::task::yield_now().await;
-        }
+        let paid = DOLLAR - 2 * 40 - (30 * 10 + 100 * 30);
+        eventually("the summary is paid", async || {
+            let account = system.account(user).await;
+            (account.balance_microdollars == paid).then_some(())
+        })
+        .await;
         let summary = stored_summary(&system, user, &session).await;
         assert_eq!(summary, "They counted to one.");
 
@@ -150,22 +152,16 @@ fn question(body: &Value) -> &str {
 
 /// The summary, once it has been stored.
 async fn stored_summary(system: &System, user: uuid::Uuid, session: &str) -> String {
-    loop {
-        let request = confab_rpc::threads::GetThreadRequest {
-            user_id: user.to_string(),
-            thread_id: session.to_owned(),
-        };
-        let thread = system
-            .threads()
-            .get_thread(request)
-            .await
-            .unwrap()
-            .into_inner();
-        if !thread.summary.is_empty() {
-            return thread.summary;
-        }
-        tokio::task::yield_now().await;
-    }
+    let request = confab_rpc::threads::GetThreadRequest {
+        user_id: user.to_string(),
+        thread_id: session.to_owned(),
+    };
+    eventually("the summary is stored", async || {
+        let thread = system.threads().get_thread(request.clone()).await;
+        let summary = thread.unwrap().into_inner().summary;
+        (!summary.is_empty()).then_some(summary)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,7 +200,7 @@ async fn sockets_that_ask_at_once_never_overdraw() {
 async fn an_exchange_is_mirrored_for_a_sync_worker() {
     let redis = redis_url();
     let stream = format!("CHAT_STREAM_{}", uuid::Uuid::now_v7().simple());
-    let provider = OpenAi::start([Reply::Text(vec!["Hi."], 100, 50)]).await;
+    let provider = OpenAi::start([Reply::Text(vec!["Hi."], 20, 50)]).await;
     let settings = [
         ("gateway.assistant.mirror", "redis-stream"),
         ("gateway.assistant.mirror_stream", stream.as_str()),
@@ -222,10 +218,11 @@ async fn an_exchange_is_mirrored_for_a_sync_worker() {
         timeout_ms: 5000,
     })
     .unwrap();
-    let mut entries = Vec::new();
-    while entries.len() < 2 {
-        entries = cache.entries(&stream, 10).await.unwrap();
-    }
+    let entries = eventually("both entries are there", async || {
+        let entries = cache.entries(&stream, 10).await.unwrap();
+        (entries.len() == 2).then_some(entries)
+    })
+    .await;
     let field = |entry: usize, name: &str| {
         let fields: &Vec<(String, String)> = &entries[entry];
         assert_eq!(fields.len(), 9, "{fields:?}");
@@ -244,7 +241,7 @@ async fn an_exchange_is_mirrored_for_a_sync_worker() {
         (field(0, "isNew"), field(1, "isNew")),
         ("new".to_owned(), "old".to_owned())
     );
-    assert_eq!(field(0, "balance"), "0.997500");
+    assert_eq!(field(0, "balance"), "0.998300");
     let chats: Value = serde_json::from_str(&field(0, "chats")).unwrap();
     assert_eq!(
         chats,
