@@ -8,8 +8,10 @@ const PROTOS: &[&str] = &[
     "confab/agents/v1/agents.proto",
     "confab/attachments/v1/attachments.proto",
     "confab/completions/v1/completions.proto",
+    "confab/delivery/v1/delivery.proto",
     "confab/fault/v1/fault.proto",
     "confab/sessions/v1/sessions.proto",
+    "confab/threads/v1/people.proto",
     "confab/threads/v1/threads.proto",
 ];
 

@@ -46,7 +46,9 @@ impl Fault {
     pub fn code(&self) -> Code {
         match self.reason {
             Reason::Unspecified | Reason::Internal => Code::Internal,
-            Reason::Invalid | Reason::ContextTooLong => Code::InvalidArgument,
+            Reason::Invalid | Reason::ContextTooLong | Reason::ReceiverInvalid => {
+                Code::InvalidArgument
+            }
             Reason::Overloaded | Reason::ProviderFailed => Code::Unavailable,
             Reason::UserNotFound
             | Reason::ReservationNotFound
@@ -55,13 +57,22 @@ impl Fault {
             | Reason::AttachmentNotFound
             | Reason::ModelNotFound
             | Reason::RunNotFound => Code::NotFound,
-            Reason::UsernameTaken | Reason::UserIdTaken | Reason::KeyReused => Code::AlreadyExists,
-            Reason::TokenInvalid | Reason::TokenExpired => Code::Unauthenticated,
-            Reason::ModelNotGranted | Reason::SignatureInvalid => Code::PermissionDenied,
-            Reason::BalanceInsufficient => Code::FailedPrecondition,
-            Reason::RunLimit | Reason::AttachmentTooLarge | Reason::StorageFull => {
-                Code::ResourceExhausted
+            Reason::UsernameTaken
+            | Reason::EmailTaken
+            | Reason::UserIdTaken
+            | Reason::KeyReused => Code::AlreadyExists,
+            Reason::TokenInvalid | Reason::TokenExpired | Reason::CredentialsWrong => {
+                Code::Unauthenticated
             }
+            Reason::ModelNotGranted | Reason::SignatureInvalid | Reason::RegistrationClosed => {
+                Code::PermissionDenied
+            }
+            Reason::BalanceInsufficient => Code::FailedPrecondition,
+            Reason::RunLimit
+            | Reason::Throttled
+            | Reason::QuotaExceeded
+            | Reason::AttachmentTooLarge
+            | Reason::StorageFull => Code::ResourceExhausted,
             Reason::StaleWrite | Reason::RunInterrupted => Code::Aborted,
         }
     }

@@ -29,6 +29,7 @@ pub use generated::ai_service as agent;
 pub use generated::confab::agents::v1 as agents;
 pub use generated::confab::attachments::v1 as attachments;
 pub use generated::confab::completions::v1 as completions;
+pub use generated::confab::delivery::v1 as delivery;
 pub use generated::confab::fault::v1::Reason;
 pub use generated::confab::sessions::v1 as sessions;
 pub use generated::confab::threads::v1 as threads;
