@@ -8,6 +8,7 @@ mod decode;
 mod encode;
 mod error;
 mod exchange;
+mod outlet;
 mod page;
 mod service;
 mod settings;
@@ -17,5 +18,6 @@ mod tests;
 mod text;
 mod thread;
 
+pub use outlet::Outlet;
 pub use service::Service;
 pub use settings::Settings;

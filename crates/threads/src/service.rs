@@ -11,11 +11,12 @@ use confab_rpc::threads::{
     ListMessagesResponse, ListThreadsRequest, ListThreadsResponse, Message, ReplaceSummaryRequest,
     Thread,
 };
-use confab_runtime::Clock;
+use confab_runtime::{Clock, Tasks};
+use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use crate::store::{Answer, Threads};
-use crate::{decode, encode, page};
+use crate::{Outlet, Settings, decode, encode, page};
 
 /// The threads service. Its database must have been migrated.
 #[derive(Clone)]
@@ -25,6 +26,24 @@ pub struct Service {
 }
 
 impl Service {
+    /// The service on its migrated database. The clock stamps what is written; committed entries of threads between people
+    /// go to the outlet; the tasks' stop ends the writers after what is queued.
+    pub fn open(
+        database: Database,
+        _settings: &Settings,
+        _outlet: Arc<dyn Outlet>,
+        clock: Arc<dyn Clock>,
+        _tasks: Tasks,
+    ) -> Self {
+        Self { database, clock }
+    }
+
+    /// The service as it is served: every contract on one lane.
+    #[must_use]
+    pub fn routes(&self) -> Routes {
+        Routes::new(threads_server::ThreadsServer::new(self.clone()))
+    }
+
     /// The service on its database; the clock stamps what is written.
     pub fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
         Self { database, clock }
