@@ -12,6 +12,9 @@ use crate::thread::{Kind, NewThread};
 
 const ATTACHMENTS: usize = 10;
 
+/// 255 characters of any script.
+const TITLE_BYTES: usize = 1020;
+
 /// A user that something will be stored for.
 pub(crate) fn user(id: &str) -> Result<Uuid, Error> {
     parsed(id).ok_or(Error::Invalid("user_id must be a UUID"))
@@ -140,6 +143,12 @@ fn attachment(attachment: wire::AttachmentRef) -> Result<Attachment, Error> {
             NAME_BYTES,
             "an attachment's name must be at most 255 bytes in UTF-8",
         )?,
+        title: without_nul(
+            attachment.title,
+            TITLE_BYTES,
+            "an attachment's title must be at most 1020 bytes in UTF-8",
+        )?,
+        size: attachment.size.max(0),
     })
 }
 

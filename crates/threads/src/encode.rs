@@ -63,6 +63,8 @@ impl From<Attachment> for wire::AttachmentRef {
         Self {
             id: attachment.id.to_string(),
             name: attachment.name,
+            title: attachment.title,
+            size: attachment.size,
         }
     }
 }

@@ -44,6 +44,12 @@ impl Destination {
 pub(crate) struct Attachment {
     pub(crate) id: Uuid,
     pub(crate) name: String,
+    /// What the sender calls it; empty: nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) title: String,
+    /// In bytes; 0: not said.
+    #[serde(default)]
+    pub(crate) size: i64,
 }
 
 /// SHA-256 over what a repeated call must repeat.

@@ -38,6 +38,8 @@ fn a_fingerprint_tells_apart_what_a_repeated_call_must_repeat() {
     let file = |name: &str| Attachment {
         id: Uuid::nil(),
         name: name.into(),
+        title: String::new(),
+        size: 0,
     };
     let first = NewExchange {
         destination: Destination::Existing(thread),

@@ -213,5 +213,6 @@ fn reference(file: Attachment) -> AttachmentRef {
     AttachmentRef {
         id: file.id,
         name: file.name,
+        ..AttachmentRef::default()
     }
 }

@@ -15,6 +15,7 @@ fn file(name: &str) -> AttachmentRef {
     AttachmentRef {
         id: uuid(),
         name: name.into(),
+        ..AttachmentRef::default()
     }
 }
 
@@ -150,6 +151,7 @@ async fn what_cannot_be_a_question_is_refused() {
                 attachments: vec![AttachmentRef {
                     id: "seven".into(),
                     name: "a".into(),
+                    ..AttachmentRef::default()
                 }],
                 ..good.clone()
             },

@@ -90,6 +90,7 @@ async fn the_largest_page_of_files_fits_into_a_reply() {
         let file = confab_rpc::threads::AttachmentRef {
             id: uuid(),
             name: "x".repeat(255),
+            ..Default::default()
         };
         for _ in 0..250 {
             let mut request = question(&user, &thread, &"x".repeat(8 << 10));

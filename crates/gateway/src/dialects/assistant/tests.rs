@@ -61,6 +61,7 @@ fn replies_are_what_the_front_end_reads() {
     question.attachments.push(AttachmentRef {
         id: String::new(),
         name: "1f0c.pdf".to_owned(),
+        ..AttachmentRef::default()
     });
     golden(
         Kind::Chats,
@@ -414,6 +415,7 @@ fn a_mirrored_exchange_has_the_nine_fields_of_the_worker() {
     asked.attachments.push(AttachmentRef {
         id: String::new(),
         name: "1f0c.pdf".to_owned(),
+        ..AttachmentRef::default()
     });
     let exchange = mirror::Exchange {
         thread: Thread {
