@@ -6,6 +6,7 @@
 mod backends;
 mod caller;
 mod dialects;
+mod files;
 mod health;
 mod origin;
 mod server;

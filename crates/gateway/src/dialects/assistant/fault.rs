@@ -117,6 +117,12 @@ impl Failure {
             | Reason::UserIdTaken
             | Reason::TokenInvalid
             | Reason::TokenExpired
+            | Reason::EmailTaken
+            | Reason::CredentialsWrong
+            | Reason::Throttled
+            | Reason::RegistrationClosed
+            | Reason::ReceiverInvalid
+            | Reason::QuotaExceeded
             | Reason::ReservationNotFound
             | Reason::StaleWrite
             | Reason::AttachmentTooLarge

@@ -1,8 +1,6 @@
 //! `POST /upload`: a file for a session, or for a new one.
 
-mod form;
 mod refused;
-mod transfer;
 
 use std::collections::BTreeMap;
 
@@ -23,9 +21,20 @@ use super::{NEW, wire};
 use crate::Gateway;
 use crate::backends::Backends;
 use crate::caller::{Acting, Claim, Credential, identify};
-use form::{File, Form};
+use crate::files::{File, Form, Shape, Transfer};
 use refused::Refused;
-use transfer::Transfer;
+
+/// What the form of an upload holds.
+const FORM: Shape = Shape {
+    file: "file",
+    texts: &[
+        "session_id",
+        "user_id",
+        "session_prompt",
+        "model_name",
+        "model_id",
+    ],
+};
 
 /// A stored file.
 struct Stored {
@@ -81,7 +90,7 @@ async fn receive(
     let caller = identify(gateway.auth, &gateway.backends, credential.as_ref())
         .await
         .map_err(Refused::Credential)?;
-    let mut form = Form::default();
+    let mut form = Form::new(FORM);
     let read = form
         .read(request.headers(), payload.into_inner(), gateway)
         .await;
@@ -95,42 +104,46 @@ async fn receive(
 
 /// Checks a whole form, in the order in which the original complains, and stores its file.
 async fn store(form: Form, acting: &Acting, gateway: &Gateway) -> Result<Stored, Refused> {
-    if form.session_id.is_empty() {
+    let text = |name| form.text(name).unwrap_or_default();
+    let (session_id, user_id) = (text("session_id").to_owned(), text("user_id").to_owned());
+    if session_id.is_empty() {
         return Err(Refused::SessionMissing);
     }
-    if form.user_id.is_empty() {
+    if user_id.is_empty() {
         return Err(Refused::UserMissing);
     }
-    let named = wire::model(&form.model_name, &form.model_id).ok_or(Refused::ModelMissing)?;
+    let instructions = text("session_prompt").to_owned();
+    let named = wire::model(text("model_name"), text("model_id")).ok_or(Refused::ModelMissing)?;
     let model_id = find_model(&gateway.backends, &named).await?;
     let File {
         original_name,
         declared_type,
         header,
         transfer,
+        ..
     } = form.file.ok_or(Refused::Form)?;
     let transfer = transfer.map_err(Refused::File)?;
 
-    let user = match form.user_id.parse().map(|id| acting.claim(id)) {
+    let user = match user_id.parse().map(|id| acting.claim(id)) {
         Ok(Claim::Granted(user)) => Some(user),
         _ => None,
     };
-    let destination = if form.session_id == NEW {
+    let destination = if session_id == NEW {
         let owner = user.ok_or(Refused::NoNewSession)?;
         find_user(&gateway.backends, owner).await?;
         Destination {
             owner,
             thread: Thread::New {
                 model_id,
-                instructions: form.session_prompt,
+                instructions,
             },
         }
     } else {
         let owner = user.ok_or(Refused::NoSession)?;
-        find_thread(&gateway.backends, owner, &form.session_id).await?;
+        find_thread(&gateway.backends, owner, &session_id).await?;
         Destination {
             owner,
-            thread: Thread::Existing(form.session_id),
+            thread: Thread::Existing(session_id),
         }
     };
     let commit = Commit {

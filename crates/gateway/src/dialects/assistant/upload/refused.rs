@@ -64,6 +64,7 @@ fn of_fault(fault: &Fault) -> HttpResponse {
     match fault.reason {
         Reason::AttachmentTooLarge => answer(StatusCode::BAD_REQUEST, &too_large(fault.limit)),
         Reason::Invalid => answer(StatusCode::BAD_REQUEST, "Server error"),
+        Reason::QuotaExceeded => answer(StatusCode::INSUFFICIENT_STORAGE, "Insufficient Storage"),
         Reason::StorageFull => {
             tracing::error!(%fault, "an upload was refused");
             answer(StatusCode::INSUFFICIENT_STORAGE, "Insufficient Storage")

@@ -18,14 +18,14 @@ const CHUNKS_UNDER_WAY: usize = 4;
 
 /// A file being sent. Dropped before [`Transfer::commit`], nothing of it stays.
 #[derive(Debug)]
-pub(super) struct Transfer {
+pub(crate) struct Transfer {
     parts: mpsc::Sender<UploadRequest>,
     outcome: oneshot::Receiver<Result<Attachment, Fault>>,
 }
 
 impl Transfer {
     /// Opens the way.
-    pub(super) fn open(backends: &Backends, tasks: &Tasks) -> Self {
+    pub(crate) fn open(backends: &Backends, tasks: &Tasks) -> Self {
         let (parts, receiver) = mpsc::channel(CHUNKS_UNDER_WAY);
         let (done, outcome) = oneshot::channel();
         let mut uploads = backends.uploads();
@@ -38,7 +38,7 @@ impl Transfer {
     }
 
     /// Sends more of the file; waits while the service is behind. A fault ends the transfer.
-    pub(super) async fn send(&mut self, mut bytes: Bytes) -> Result<(), Fault> {
+    pub(crate) async fn send(&mut self, mut bytes: Bytes) -> Result<(), Fault> {
         while !bytes.is_empty() {
             let chunk = bytes.split_to(bytes.len().min(CHUNK_BYTES));
             self.part(Part::Chunk(chunk.to_vec())).await?;
@@ -47,7 +47,7 @@ impl Transfer {
     }
 
     /// Says what the file is and waits until it is stored.
-    pub(super) async fn commit(mut self, commit: Commit) -> Result<Attachment, Fault> {
+    pub(crate) async fn commit(mut self, commit: Commit) -> Result<Attachment, Fault> {
         self.part(Part::Commit(commit)).await?;
         drop(self.parts);
         self.outcome.await.unwrap_or_else(|_| Err(broken()))

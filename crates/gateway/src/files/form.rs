@@ -33,34 +33,57 @@ const WHOLE: Duration = Duration::from_mins(15);
 
 /// A form that cannot be read to its end: malformed, broken off, too slow or endless.
 #[derive(Debug)]
-pub(super) struct Unreadable;
+pub(crate) struct Unreadable;
+
+/// Which parts of a form mean something; the others are read over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// The part with the file; the first one counts.
+    pub(crate) file: &'static str,
+    /// The parts with a text; the last one of a name counts.
+    pub(crate) texts: &'static [&'static str],
+}
 
 /// What an upload says.
-#[derive(Debug, Default)]
-pub(super) struct Form {
-    pub(super) session_id: String,
-    pub(super) user_id: String,
-    pub(super) session_prompt: String,
-    pub(super) model_name: String,
-    pub(super) model_id: String,
-    pub(super) file: Option<File>,
+#[derive(Debug)]
+pub(crate) struct Form {
+    shape: Shape,
+    texts: BTreeMap<&'static str, String>,
+    pub(crate) file: Option<File>,
     discarded: usize,
 }
 
 /// The file of a form.
 #[derive(Debug)]
-pub(super) struct File {
-    pub(super) original_name: String,
-    pub(super) declared_type: String,
+pub(crate) struct File {
+    pub(crate) original_name: String,
+    pub(crate) declared_type: String,
+    /// Whether no byte of it came.
+    pub(crate) empty: bool,
     /// The part's own headers.
-    pub(super) header: BTreeMap<String, Vec<String>>,
+    pub(crate) header: BTreeMap<String, Vec<String>>,
     /// Its bytes, as far as they were taken.
-    pub(super) transfer: Result<Transfer, Fault>,
+    pub(crate) transfer: Result<Transfer, Fault>,
 }
 
 impl Form {
+    /// A form of which nothing was read yet.
+    pub(crate) fn new(shape: Shape) -> Self {
+        Self {
+            shape,
+            texts: BTreeMap::new(),
+            file: None,
+            discarded: 0,
+        }
+    }
+
+    /// A text of the form; `None` when it has no such part. No NUL is in it.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.texts.get(name).map(String::as_str)
+    }
+
     /// Reads a request's body. What was read before an error stays. A body that is no form is an empty one.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         &mut self,
         headers: &HeaderMap,
         payload: Payload,
@@ -91,18 +114,13 @@ impl Form {
 
     async fn read_field(&mut self, field: Field, gateway: &Gateway) -> Result<(), Unreadable> {
         let name = field.name().unwrap_or_default().to_owned();
-        let text = match name.as_str() {
-            "file" if self.file.is_none() && file_name(&field).is_some() => {
-                return self.read_file(field, gateway).await;
-            }
-            "session_id" => &mut self.session_id,
-            "user_id" => &mut self.user_id,
-            "session_prompt" => &mut self.session_prompt,
-            "model_name" => &mut self.model_name,
-            "model_id" => &mut self.model_id,
-            _ => return self.discard(field).await,
+        if name == self.shape.file && self.file.is_none() && file_name(&field).is_some() {
+            return self.read_file(field, gateway).await;
+        }
+        let Some(name) = self.shape.texts.iter().find(|text| **text == name) else {
+            return self.discard(field).await;
         };
-        *text = read_text(field).await?;
+        self.texts.insert(name, read_text(field).await?);
         Ok(())
     }
 
@@ -113,10 +131,12 @@ impl Form {
                 .content_type()
                 .map(ToString::to_string)
                 .unwrap_or_default(),
+            empty: true,
             header: readable(field.headers()),
             transfer: Ok(Transfer::open(&gateway.backends, &gateway.tasks)),
         });
         while let Some(chunk) = next(&mut field).await? {
+            file.empty &= chunk.is_empty();
             let Ok(transfer) = &mut file.transfer else {
                 throw_away(&mut self.discarded, &chunk)?;
                 continue;
