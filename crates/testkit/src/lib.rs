@@ -9,7 +9,9 @@
 
 pub mod agent;
 pub mod assistant;
+pub mod checker;
 mod eventually;
+pub mod history;
 pub mod openai;
 mod system;
 
