@@ -1,15 +1,18 @@
 //! Credential → caller: who is asking, as far as a verified credential says, and which user ids that caller may name.
 //!
-//! Tokens are held as secrets and never reach a log or an error.
+//! Tokens are held as secrets and never reach a log or an error. A ticket is what stands for a token where a URL would
+//! show one: it is good once, and for a socket only.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use confab_rpc::sessions::VerifyTokenRequest;
+use confab_rpc::sessions::{VerifiedToken, VerifyTokenRequest};
 use confab_rpc::{Fault, Reason};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::backends::Backends;
@@ -20,6 +23,9 @@ pub(crate) const BEARER_PROTOCOL: &str = "bearer";
 
 /// Name of the cookie and of the query parameter.
 const TOKEN: &str = "token";
+
+/// How tickets begin.
+const TICKET: &str = "ticket_";
 
 /// When a client should come back to a service that is away.
 const RETRY_SECONDS: &str = "2";
@@ -33,7 +39,20 @@ pub(crate) enum Caller {
     /// Nobody proved anything: open mode, where a user id is believed.
     Anyone,
     /// The owner of a verified token.
-    User(Uuid),
+    User(Verified),
+}
+
+/// What a verified token says about its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verified {
+    /// What the assistant and direct dialects call the user.
+    pub(crate) id: Uuid,
+    /// What the conversations and groups dialects call the user.
+    pub(crate) number: i64,
+    /// The sign-in session, for tokens that belong to one.
+    pub(crate) session: Option<Uuid>,
+    /// Until when a connection may stay.
+    pub(crate) ends_at: Instant,
 }
 
 /// Why a caller is turned away before anything is done.
@@ -82,9 +101,14 @@ pub(crate) struct Credential {
 }
 
 impl Credential {
-    /// The request's token: `Authorization: Bearer`, `Sec-WebSocket-Protocol: bearer, <token>`, `?token=`, or the cookie
-    /// `token`, in this order: what was written for this request counts more than what a browser adds to each.
+    /// What proves who sent a request: its token. A ticket is none.
     pub(crate) fn of(request: &HttpRequest) -> Option<Self> {
+        Self::of_socket(request).filter(|credential| !credential.is_ticket())
+    }
+
+    /// What proves who asks for a socket, a token or a ticket: `Authorization: Bearer`, `Sec-WebSocket-Protocol: bearer, <token>`, `?token=`, or the cookie
+    /// `token`, in this order: what was written for this request counts more than what a browser adds to each.
+    pub(crate) fn of_socket(request: &HttpRequest) -> Option<Self> {
         let explicit = authorization(request).or_else(|| subprotocol(request));
         let (token, in_query) = match explicit {
             Some(token) => (token, false),
@@ -106,12 +130,22 @@ impl Credential {
 
     /// The cookie that spares a browser the query from now on; only after the token was verified.
     pub(crate) fn cookie(&self) -> Option<Cookie<'static>> {
-        let cookie = Cookie::build(TOKEN, self.token().to_owned())
-            .http_only(true)
-            .same_site(SameSite::Lax)
-            .path("/");
-        self.in_query.then(|| cookie.finish())
+        let lasting = self.in_query && !self.is_ticket();
+        lasting.then(|| token_cookie(self.token().to_owned()))
     }
+
+    fn is_ticket(&self) -> bool {
+        self.token().starts_with(TICKET)
+    }
+}
+
+/// The cookie that a browser proves itself with.
+pub(crate) fn token_cookie(token: String) -> Cookie<'static> {
+    Cookie::build(TOKEN, token)
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .path("/")
+        .finish()
 }
 
 /// Who sent a request. In open mode no credential is looked at.
@@ -123,6 +157,22 @@ pub(crate) async fn identify(
     if mode == AuthMode::Open {
         return Ok(Caller::Anyone);
     }
+    let verified = verify(backends, credential).await?;
+    let user = verified.user.ok_or(Refusal::Away)?;
+    let lasts = Duration::from_secs(verified.connection_seconds.into());
+    Ok(Caller::User(Verified {
+        id: user.id.parse().map_err(|_| Refusal::Away)?,
+        number: user.number,
+        session: verified.session_id.parse().ok(),
+        ends_at: Instant::now() + lasts,
+    }))
+}
+
+/// What the sessions service says about a credential. A ticket is used up by it.
+pub(crate) async fn verify(
+    backends: &Backends,
+    credential: Option<&Credential>,
+) -> Result<VerifiedToken, Refusal> {
     let token = credential
         .map(Credential::token)
         .filter(|token| token.len() <= TOKEN_BYTES)
@@ -130,14 +180,11 @@ pub(crate) async fn identify(
     let request = VerifyTokenRequest {
         token: token.to_owned(),
     };
-    let verified = backends
-        .sessions()
-        .verify_token(request)
-        .await
-        .map_err(|status| refusal(&Fault::from(status)))?;
-    let user = verified.into_inner().user.ok_or(Refusal::Away)?;
-    let id = user.id.parse().map_err(|_| Refusal::Away)?;
-    Ok(Caller::User(id))
+    let verified = backends.sessions().verify_token(request).await;
+    match verified {
+        Ok(verified) => Ok(verified.into_inner()),
+        Err(status) => Err(refusal(&Fault::from(status))),
+    }
 }
 
 fn refusal(fault: &Fault) -> Refusal {
@@ -210,7 +257,7 @@ impl Acting {
     /// open mode.
     pub(crate) fn claim(&self, id: Uuid) -> Claim {
         match (self.caller, self.bound.get()) {
-            (Caller::User(user), _) if user != id => Claim::Foreign,
+            (Caller::User(user), _) if user.id != id => Claim::Foreign,
             (Caller::Anyone, Some(bound)) if *bound != id => Claim::SecondIdentity,
             _ => Claim::Granted(id),
         }

@@ -9,6 +9,7 @@ mod dialects;
 mod files;
 mod health;
 mod origin;
+mod revocation;
 mod server;
 pub mod settings;
 mod socket;

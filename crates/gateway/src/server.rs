@@ -16,6 +16,7 @@ use crate::backends::Backends;
 use crate::dialects::Rooms;
 use crate::health;
 use crate::origin::Origins;
+use crate::revocation::Revocations;
 use crate::settings::{AuthMode, Settings, Sockets};
 
 /// How long sockets may take to end: the grace of a request under way and a farewell.
@@ -31,6 +32,8 @@ pub(crate) struct Gateway {
     pub(crate) auth: AuthMode,
     pub(crate) origins: Origins,
     pub(crate) sockets: Sockets,
+    /// Sign-in sessions that were ended.
+    pub(crate) revocations: Revocations,
     /// For work that must outlive its request, and to know when to stop.
     pub(crate) tasks: Tasks,
     pub(crate) open_sockets: TaskTracker,
@@ -66,7 +69,9 @@ pub async fn serve(
     listeners: Vec<TcpListener>,
     tasks: Tasks,
 ) -> Result<(), GatewayError> {
+    let revocations = Revocations::start(backends.sessions(), &tasks).await;
     let gateway = web::Data::new(Gateway {
+        revocations,
         backends,
         auth: settings.auth.mode,
         origins: Origins::new(&settings),

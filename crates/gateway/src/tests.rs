@@ -4,9 +4,10 @@ use actix_web::HttpRequest;
 use actix_web::cookie::Cookie;
 use actix_web::http::header;
 use actix_web::test::TestRequest;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::caller::{Acting, Caller, Claim, Credential};
+use crate::caller::{Acting, Caller, Claim, Credential, Verified};
 use crate::origin::Origins;
 use crate::settings::{Assistant, Auth, AuthMode, InvalidSettings, Mirror, Settings, Sockets};
 
@@ -240,7 +241,13 @@ fn a_token_becomes_a_cookie_that_scripts_cannot_read() {
 #[test]
 fn a_token_speaks_for_its_owner_only() {
     let (owner, other) = (Uuid::now_v7(), Uuid::now_v7());
-    let acting = Acting::new(Caller::User(owner));
+    let verified = Verified {
+        id: owner,
+        number: 1,
+        session: None,
+        ends_at: Instant::now(),
+    };
+    let acting = Acting::new(Caller::User(verified));
     assert_eq!(acting.claim(owner), Claim::Granted(owner));
     assert_eq!(acting.claim(other), Claim::Foreign);
 }

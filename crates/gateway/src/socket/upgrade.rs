@@ -33,7 +33,7 @@ where
     if !gateway.origins.allow(request) {
         return HttpResponse::Forbidden().json(json!({ "error": "Origin not allowed" }));
     }
-    let credential = Credential::of(request);
+    let credential = Credential::of_socket(request);
     let caller = match identify(gateway.auth, &gateway.backends, credential.as_ref()).await {
         Ok(caller) => caller,
         Err(refusal) => return refused(refusal),

@@ -40,7 +40,7 @@ async fn access(request: &HttpRequest, gateway: &Gateway) -> Result<Access, Refu
     let caller = identify(gateway.auth, &gateway.backends, credential.as_ref()).await;
     Ok(match caller? {
         Caller::Anyone => Access::NameSuffices(true),
-        Caller::User(user) => Access::UserId(user.to_string()),
+        Caller::User(user) => Access::UserId(user.id.to_string()),
     })
 }
 
