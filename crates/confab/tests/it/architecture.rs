@@ -11,7 +11,14 @@ struct Room {
 }
 
 const LEAVES: &[&str] = &[];
-const SERVICE: &[&str] = &["rpc", "database", "cache", "runtime", "migrations"];
+const SERVICE: &[&str] = &[
+    "rpc",
+    "delivery",
+    "database",
+    "cache",
+    "runtime",
+    "migrations",
+];
 
 const TABLE: &[Room] = &[
     Room {
@@ -35,6 +42,10 @@ const TABLE: &[Room] = &[
         may_import: LEAVES,
     },
     Room {
+        name: "delivery",
+        may_import: &["rpc", "runtime"],
+    },
+    Room {
         name: "sessions",
         may_import: SERVICE,
     },
@@ -52,12 +63,13 @@ const TABLE: &[Room] = &[
     },
     Room {
         name: "gateway",
-        may_import: &["rpc", "cache", "runtime"],
+        may_import: &["rpc", "delivery", "cache", "runtime"],
     },
     Room {
         name: "confab",
         may_import: &[
             "rpc",
+            "delivery",
             "database",
             "cache",
             "runtime",
