@@ -2,6 +2,7 @@
 //!
 //! Nothing that must be true lives here; a Redis that is away or empty costs convenience, never a message or money.
 
+mod directory;
 mod memory;
 mod redis;
 

@@ -1,21 +1,33 @@
 //! The cache of a single process.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::Fields;
 
 /// Entries that a stream keeps.
 const STREAM_LENGTH: usize = 10_000;
 
-/// Streams by name.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Memory(Arc<Mutex<HashMap<String, VecDeque<Fields>>>>);
+pub(crate) struct Memory(Arc<Mutex<Contents>>);
+
+#[derive(Debug, Default)]
+struct Contents {
+    streams: HashMap<String, VecDeque<Fields>>,
+    /// Gateways, until when they count as alive.
+    gateways: HashMap<String, Instant>,
+    /// The gateways that hold sockets of a user, and until when that is believed.
+    users: HashMap<Uuid, HashMap<String, Instant>>,
+}
 
 impl Memory {
     pub(crate) fn append(&self, stream: &str, fields: Fields) {
-        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entries = streams.entry(stream.to_owned()).or_default();
+        let mut contents = self.lock();
+        let entries = contents.streams.entry(stream.to_owned()).or_default();
         if entries.len() == STREAM_LENGTH {
             entries.pop_front();
         }
@@ -23,10 +35,67 @@ impl Memory {
     }
 
     pub(crate) fn entries(&self, stream: &str, count: usize) -> Vec<Fields> {
-        let streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        streams
+        self.lock()
+            .streams
             .get(stream)
             .map(|entries| entries.iter().take(count).cloned().collect())
             .unwrap_or_default()
+    }
+
+    pub(crate) fn beat(&self, gateway: &str, ttl: Duration) {
+        let now = Instant::now();
+        let mut contents = self.lock();
+        contents.gateways.insert(gateway.to_owned(), now + ttl);
+        contents.gateways.retain(|_, end| *end > now);
+        contents.users.retain(|_, gateways| {
+            gateways.retain(|_, end| *end > now);
+            !gateways.is_empty()
+        });
+    }
+
+    pub(crate) fn gateways(&self) -> Vec<String> {
+        let now = Instant::now();
+        let contents = self.lock();
+        let alive = contents.gateways.iter().filter(|(_, end)| **end > now);
+        alive.map(|(gateway, _)| gateway.clone()).collect()
+    }
+
+    pub(crate) fn seen(&self, gateway: &str, users: &[Uuid], ttl: Duration) {
+        let end = Instant::now() + ttl;
+        let mut contents = self.lock();
+        for user in users {
+            let gateways = contents.users.entry(*user).or_default();
+            gateways.insert(gateway.to_owned(), end);
+        }
+    }
+
+    pub(crate) fn gone(&self, gateway: &str, users: &[Uuid]) {
+        let mut contents = self.lock();
+        for user in users {
+            if let Some(gateways) = contents.users.get_mut(user) {
+                gateways.remove(gateway);
+                if gateways.is_empty() {
+                    contents.users.remove(user);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn gateways_of(&self, users: &[Uuid]) -> Vec<Vec<String>> {
+        let now = Instant::now();
+        let contents = self.lock();
+        let alive = |gateway: &String| contents.gateways.get(gateway).is_some_and(|end| *end > now);
+        let of = |user: &Uuid| {
+            let gateways = contents.users.get(user).into_iter().flatten();
+            gateways
+                .filter(|(gateway, end)| **end > now && alive(gateway))
+                .map(|(gateway, _)| gateway.clone())
+                .collect()
+        };
+        users.iter().map(of).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
