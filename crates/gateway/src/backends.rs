@@ -6,16 +6,21 @@ use confab_rpc::Lane;
 use confab_rpc::attachments::attachments_client::AttachmentsClient;
 use confab_rpc::completions::completions_client::CompletionsClient;
 use confab_rpc::sessions::sessions_client::SessionsClient;
+use confab_rpc::threads::people_client::PeopleClient;
 use confab_rpc::threads::threads_client::ThreadsClient;
 
 /// An upload is answered when its last byte is stored, so it may take as long as the slowest client that is let in.
 const UPLOAD_DEADLINE: Duration = Duration::from_mins(15);
+
+/// What a page of a log may take, in bytes: `ReadRecent` has up to 2000 entries of 16 KiB.
+const LOG_BYTES: usize = 64 * 1024 * 1024;
 
 /// How every service is reached. Cloning is cheap; each accessor gives a client of its own.
 #[derive(Clone)]
 pub struct Backends {
     sessions: SessionsClient<Lane>,
     threads: ThreadsClient<Lane>,
+    people: PeopleClient<Lane>,
     attachments: AttachmentsClient<Lane>,
     uploads: AttachmentsClient<Lane>,
     completions: CompletionsClient<Lane>,
@@ -33,6 +38,7 @@ impl Backends {
     pub fn new(sessions: Lane, threads: Lane, attachments: Lane, completions: Lane) -> Self {
         Self {
             sessions: SessionsClient::new(sessions),
+            people: PeopleClient::new(threads.clone()).max_decoding_message_size(LOG_BYTES),
             threads: ThreadsClient::new(threads),
             uploads: AttachmentsClient::new(attachments.with_deadline(UPLOAD_DEADLINE)),
             attachments: AttachmentsClient::new(attachments),
@@ -46,6 +52,11 @@ impl Backends {
 
     pub(crate) fn threads(&self) -> ThreadsClient<Lane> {
         self.threads.clone()
+    }
+
+    /// Threads between people; on the lane of `threads`.
+    pub(crate) fn people(&self) -> PeopleClient<Lane> {
+        self.people.clone()
     }
 
     pub(crate) fn attachments(&self) -> AttachmentsClient<Lane> {

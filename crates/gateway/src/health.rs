@@ -32,7 +32,10 @@ async fn ready(gateway: web::Data<Gateway>) -> HttpResponse {
     if gateway.is_stopping() {
         return HttpResponse::ServiceUnavailable().json(json!({ "status": "stopping" }));
     }
-    HttpResponse::Ok().json(json!({ "status": "ready" }))
+    match gateway.live.degraded() {
+        Some(reason) => HttpResponse::Ok().json(json!({ "status": "degraded", "reason": reason })),
+        None => HttpResponse::Ok().json(json!({ "status": "ready" })),
+    }
 }
 
 async fn key_set(gateway: web::Data<Gateway>) -> HttpResponse {

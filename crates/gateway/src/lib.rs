@@ -8,6 +8,7 @@ mod caller;
 mod dialects;
 mod files;
 mod health;
+mod live;
 mod origin;
 mod revocation;
 mod server;

@@ -2,19 +2,22 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpServer, web};
 use confab_cache::Cache;
-use confab_runtime::Tasks;
+use confab_delivery::{Delivery, GatewayId};
+use confab_runtime::{Clock, Tasks};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backends::Backends;
 use crate::dialects::Rooms;
 use crate::health;
+use crate::live::Live;
 use crate::origin::Origins;
 use crate::revocation::Revocations;
 use crate::settings::{AuthMode, Settings, Sockets};
@@ -26,12 +29,14 @@ const SOCKETS_GRACE: Duration = Duration::from_secs(6);
 const REQUESTS_GRACE: u64 = 4;
 
 /// What every handler works with.
-#[derive(Debug)]
 pub(crate) struct Gateway {
     pub(crate) backends: Backends,
     pub(crate) auth: AuthMode,
     pub(crate) origins: Origins,
     pub(crate) sockets: Sockets,
+    /// What sockets are pushed.
+    pub(crate) live: Live,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Sign-in sessions that were ended.
     pub(crate) revocations: Revocations,
     /// For work that must outlive its request, and to know when to stop.
@@ -65,13 +70,17 @@ pub enum GatewayError {
 pub async fn serve(
     settings: Settings,
     backends: Backends,
+    delivery: Delivery,
     cache: Cache,
+    clock: Arc<dyn Clock>,
     listeners: Vec<TcpListener>,
     tasks: Tasks,
 ) -> Result<(), GatewayError> {
     let revocations = Revocations::start(backends.sessions(), &tasks).await;
     let gateway = web::Data::new(Gateway {
         revocations,
+        live: Live::open(GatewayId::new(), &backends, &delivery, &cache, &tasks),
+        clock,
         backends,
         auth: settings.auth.mode,
         origins: Origins::new(&settings),

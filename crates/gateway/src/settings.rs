@@ -23,6 +23,18 @@ pub struct Settings {
     pub sockets: Sockets,
     /// The assistant dialect.
     pub assistant: Assistant,
+    /// The groups dialect.
+    pub groups: Groups,
+}
+
+/// Section `[gateway.groups]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Groups {
+    /// Whether sockets are told of what others do.
+    pub push: bool,
+    /// Whether anybody may join a chat whose number is known.
+    pub open_join: bool,
 }
 
 /// Section `[gateway.auth]`.

@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use crate::caller::{Acting, Caller, Claim, Credential, Verified};
 use crate::origin::Origins;
-use crate::settings::{Assistant, Auth, AuthMode, InvalidSettings, Mirror, Settings, Sockets};
+use crate::settings::{
+    Assistant, Auth, AuthMode, Groups, InvalidSettings, Mirror, Settings, Sockets,
+};
 
 fn settings(mode: AuthMode, listen: &str, origins: &[&str]) -> Settings {
     Settings {
@@ -28,6 +30,10 @@ fn settings(mode: AuthMode, listen: &str, origins: &[&str]) -> Settings {
         assistant: Assistant {
             mirror: Mirror::Off,
             mirror_stream: "CHAT_STREAM".to_owned(),
+        },
+        groups: Groups {
+            push: true,
+            open_join: true,
         },
     }
 }

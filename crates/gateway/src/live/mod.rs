@@ -41,11 +41,11 @@ use uuid::Uuid;
 
 use crate::backends::Backends;
 pub(crate) use announcer::{Announcement, Announcer};
+use directory::Directory;
 pub(crate) use people::{Known, People};
 pub(crate) use replay::Resume;
-pub(crate) use seat::Seat;
-use directory::Directory;
 use seat::Place;
+pub(crate) use seat::Seat;
 use sender::Sender;
 use shard::{Command, Shards};
 
@@ -72,7 +72,6 @@ struct Core {
     shards: Shards,
     directory: Directory,
     link: watch::Receiver<Link>,
-    cache: Cache,
     tasks: Tasks,
 }
 
@@ -95,10 +94,9 @@ impl Live {
         let shards = Shards::open(backends, &people, tasks);
         let live = Self(Arc::new(Core {
             sender: Sender::open(backends.clone(), tasks),
-            directory: Directory::open(gateway.clone(), cache.clone(), tasks),
+            directory: Directory::open(gateway, cache.clone(), tasks),
             link: delivery.state(),
             backends: backends.clone(),
-            cache: cache.clone(),
             tasks: tasks.clone(),
             people,
             shards,
@@ -147,6 +145,7 @@ impl Live {
     /// Answers a request of a socket with an entry that it led to (a join), at the entry's place among the others.
     /// Begin with [`Place::expect_own`] through [`Live::expecting`] before the request is made.
     pub(crate) async fn place(&self, seat: &Seat, entry: Entry, reply: Reply) {
+        let thread = entry.thread;
         let (placed, done) = oneshot::channel();
         let command = Command::Own {
             entry,
@@ -154,7 +153,7 @@ impl Live {
             reply,
             placed,
         };
-        self.0.shards.tell(command).await;
+        self.0.shards.own(command, thread);
         // Not told when the process stops.
         let _ = done.await;
     }
@@ -194,7 +193,7 @@ impl Live {
     }
 
     /// Whether delivery does without the broker or the directory for now.
-    pub(crate) async fn degraded(&self) -> Option<&'static str> {
+    pub(crate) fn degraded(&self) -> Option<&'static str> {
         if *self.0.link.borrow() != Link::Up {
             return Some("the broker is away: delivery goes on by reading");
         }
@@ -229,5 +228,8 @@ impl Live {
 
 /// The transport or the process got in the way.
 fn away() -> Fault {
-    Fault::new(Reason::Overloaded, "the conversations cannot be reached now")
+    Fault::new(
+        Reason::Overloaded,
+        "the conversations cannot be reached now",
+    )
 }

@@ -112,11 +112,7 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 }
 
 /// Asks for everybody who was asked for while the last answer was under way.
-async fn fetch(
-    backends: Backends,
-    kept: Arc<Mutex<Kept>>,
-    mut asked: mpsc::Receiver<Question>,
-) {
+async fn fetch(backends: Backends, kept: Arc<Mutex<Kept>>, mut asked: mpsc::Receiver<Question>) {
     let mut questions = Vec::new();
     while asked.recv_many(&mut questions, QUESTIONS).await > 0 {
         let mut ids: Vec<String> = questions.iter().flat_map(|it| it.ids.clone()).collect();
@@ -135,11 +131,7 @@ async fn fetch(
     }
 }
 
-async fn fetch_batch(
-    backends: &Backends,
-    kept: &Mutex<Kept>,
-    ids: &[String],
-) -> Result<(), Fault> {
+async fn fetch_batch(backends: &Backends, kept: &Mutex<Kept>, ids: &[String]) -> Result<(), Fault> {
     let request = GetProfilesRequest {
         user_ids: ids.to_vec(),
     };

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use actix_ws::Message;
 use bytes::Bytes;
 use bytestring::ByteString;
 
@@ -28,6 +29,15 @@ impl Frame {
         match self {
             Self::Text(_) => Self::Text(text.into()),
             Self::Binary(_) => Self::Binary(text.into()),
+        }
+    }
+}
+
+impl From<Frame> for Message {
+    fn from(frame: Frame) -> Self {
+        match frame {
+            Frame::Text(text) => Self::Text(text),
+            Frame::Binary(bytes) => Self::Binary(bytes),
         }
     }
 }

@@ -7,13 +7,15 @@
 mod dialect;
 mod frames;
 mod outbox;
+mod queue;
 #[cfg(test)]
 mod tests;
 mod upgrade;
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_ws::{CloseCode, CloseReason, Closed, Message};
@@ -25,7 +27,9 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use dialect::{Dialect, Frame, Frames, Unreadable};
 pub(crate) use frames::{Incoming, Limits, Messages, Violation};
 use outbox::Outbox;
-pub(crate) use upgrade::upgrade;
+pub(crate) use queue::Queue;
+use queue::TooSlow;
+pub(crate) use upgrade::{Guest, upgrade, upgrade_live};
 
 /// How long a request under way may still take once the process is stopping. A model's answer goes on without the
 /// socket and is in the history afterwards.
@@ -33,6 +37,15 @@ const GRACE: Duration = Duration::from_secs(4);
 
 /// How long a peer has to take the last frames.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long a peer that was too slow has to make room for the frame that says so.
+const SLOW_FAREWELL: Duration = Duration::from_secs(5);
+
+/// Close code of a peer that took too little for too long. It may come back and name its position.
+const SLOW_CONSUMER: u16 = 4008;
+
+/// Messages that are given to the wire before anything else is looked at.
+const BURST: usize = 64;
 
 /// A socket on which nothing was heard for this many pings is dead.
 const SILENT_PINGS: u32 = 2;
@@ -55,6 +68,8 @@ pub(crate) enum Ending {
     Lost,
     /// Nothing was heard from the peer any more, or it took nothing.
     Silent,
+    /// More was pushed than the peer took, beyond what may wait.
+    TooSlow,
     /// The peer does not speak WebSocket.
     Violation,
     /// The process is stopping.
@@ -70,9 +85,10 @@ pub(crate) struct Summary {
 }
 
 /// Serves one socket until it ends. A request that was begun is finished also when the peer has gone: what it does to
-/// several services is not cut in the middle.
+/// several services is not cut in the middle. Answers leave through `queue`, as does what others put into it.
 pub(crate) async fn run<D, W, I>(
     dialect: &D,
+    queue: &Queue,
     mut wire: W,
     mut incoming: I,
     rhythm: Rhythm,
@@ -93,10 +109,10 @@ where
 
     let ending = loop {
         // The next request starts when the last reply is on its way.
-        if answer.is_terminated() && !outbox.has_replies() {
+        if answer.is_terminated() && !queue.has_replies() {
             match waiting.pop_front() {
                 Some(Ok(frame)) => answer.set(dialect.on_frame(frame).fuse()),
-                Some(Err(why)) => outbox.extend(dialect.on_unreadable(why)),
+                Some(Err(why)) => queue.reply(dialect.on_unreadable(why)),
                 None => {}
             }
         }
@@ -104,13 +120,14 @@ where
         tokio::select! {
             biased;
             () = stopping.cancelled() => break Ending::Stopping,
-            sent = send(&mut wire, &mut outbox), if !outbox.is_empty() => match sent {
+            sent = send(&mut wire, &mut outbox, queue) => match sent {
                 Ok(()) => pulse.sent = true,
-                Err(Closed) => break Ending::Lost,
+                Err(ending) => break ending,
             },
-            frames = &mut answer, if !answer.is_terminated() => outbox.extend(frames),
+            frames = &mut answer, if !answer.is_terminated() => queue.reply(frames),
             _ = pings.tick() => {
-                if pulse.missed(reading, &outbox) >= SILENT_PINGS {
+                let idle = outbox.is_empty() && queue.is_empty();
+                if pulse.missed(reading, idle) >= SILENT_PINGS {
                     break Ending::Silent;
                 }
                 outbox.ping();
@@ -137,10 +154,10 @@ where
         sleep(GRACE).await;
     };
     if ending == Ending::Stopping {
-        outbox.extend(finish(answer.as_mut(), patience).await);
-        farewell(wire, outbox, &ending).await;
+        queue.reply(finish(answer.as_mut(), patience).await);
+        farewell(wire, outbox, queue, &ending).await;
     } else {
-        farewell(wire, outbox, &ending).await;
+        farewell(wire, outbox, queue, &ending).await;
         finish(answer.as_mut(), patience).await;
     }
     Summary { ending, messages }
@@ -167,29 +184,48 @@ impl Default for Pulse {
 impl Pulse {
     /// How many pings in a row have gone by without a sign. While nothing is read, no sign can be heard; then a peer
     /// that takes nothing counts as silent.
-    fn missed(&mut self, reading: bool, outbox: &Outbox) -> u32 {
+    fn missed(&mut self, reading: bool, idle: bool) -> u32 {
         let heard = std::mem::take(&mut self.heard);
         let sent = std::mem::take(&mut self.sent);
-        let alive = if reading {
-            heard
-        } else {
-            sent || outbox.is_empty()
-        };
+        let alive = if reading { heard } else { sent || idle };
         self.missed = if alive { 0 } else { self.missed + 1 };
         self.missed
     }
 }
 
-/// Puts the next message on the wire as soon as it takes one. Cancelled before that, nothing is lost.
-async fn send<W>(wire: &mut W, outbox: &mut Outbox) -> Result<(), Closed>
+/// Gives the wire what waits, as much as it takes at once, so that a burst leaves in one write. Pending while there is
+/// nothing or the wire takes nothing; cancelled then, nothing is lost.
+async fn send<W>(wire: &mut W, outbox: &mut Outbox, queue: &Queue) -> Result<(), Ending>
 where
     W: Sink<Message, Error = Closed> + Unpin,
 {
-    futures_util::future::poll_fn(|context| wire.poll_ready_unpin(context)).await?;
-    match outbox.pop() {
-        Some(message) => wire.start_send_unpin(message),
-        None => Ok(()),
-    }
+    poll_fn(|context| {
+        let filled = queue.poll_filled(context);
+        if let Poll::Ready(Err(TooSlow)) = filled {
+            return Poll::Ready(Err(Ending::TooSlow));
+        }
+        let mut sent = 0;
+        while sent < BURST && !(outbox.is_empty() && queue.is_empty()) {
+            match wire.poll_ready_unpin(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(Closed)) => return Poll::Ready(Err(Ending::Lost)),
+                Poll::Pending => break,
+            }
+            let Some(message) = outbox.pop().or_else(|| queue.pop().map(Message::from)) else {
+                break;
+            };
+            if let Err(Closed) = wire.start_send_unpin(message) {
+                return Poll::Ready(Err(Ending::Lost));
+            }
+            sent += 1;
+        }
+        if sent > 0 {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 /// Waits for the request under way, if there is one, but not beyond `patience`.
@@ -208,7 +244,7 @@ async fn finish(
 }
 
 /// Sends what is left and says why the socket ends. A peer that does not take it in time does not get it.
-async fn farewell<W>(mut wire: W, mut outbox: Outbox, ending: &Ending)
+async fn farewell<W>(mut wire: W, mut outbox: Outbox, queue: &Queue, ending: &Ending)
 where
     W: Sink<Message, Error = Closed> + Unpin,
 {
@@ -217,16 +253,24 @@ where
         Ending::Stopping => Some((CloseCode::Restart, "the server is restarting").into()),
         Ending::Silent => Some((CloseCode::Policy, "no answer to pings").into()),
         Ending::Violation => Some(CloseCode::Protocol.into()),
+        Ending::TooSlow => Some((CloseCode::Other(SLOW_CONSUMER), "slow_consumer").into()),
         Ending::Lost => return,
     };
     let goodbye = async {
         if *ending == Ending::Stopping {
-            while !outbox.is_empty() {
-                send(&mut wire, &mut outbox).await?;
+            while !(outbox.is_empty() && queue.is_empty()) {
+                send(&mut wire, &mut outbox, queue)
+                    .await
+                    .map_err(|_| Closed)?;
             }
         }
         wire.send(Message::Close(reason)).await
     };
     // Closed or late: the connection ends either way.
-    let _ = timeout(FAREWELL, goodbye).await;
+    let patience = if *ending == Ending::TooSlow {
+        SLOW_FAREWELL
+    } else {
+        FAREWELL
+    };
+    let _ = timeout(patience, goodbye).await;
 }

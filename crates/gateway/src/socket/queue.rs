@@ -23,6 +23,7 @@ struct Waiting {
     /// Bytes of the pushed frames, and how many there are.
     bytes: usize,
     pushed: usize,
+    replies: usize,
     overflown: bool,
     socket: Option<Waker>,
     filler: Option<Waker>,
@@ -51,6 +52,7 @@ impl Queue {
         if waiting.overflown {
             // Nobody reads them any more.
             waiting.frames = VecDeque::new();
+            waiting.replies = 0;
         } else {
             waiting.frames.push_back(Queued {
                 frame,
@@ -68,6 +70,7 @@ impl Queue {
         if waiting.overflown || frames.is_empty() {
             return;
         }
+        waiting.replies += frames.len();
         let frames = frames.into_iter();
         waiting
             .frames
@@ -88,9 +91,17 @@ impl Queue {
         .await;
     }
 
+    /// Nobody sends from it any more; nobody waits for room in it either.
+    pub(crate) fn close(&self) {
+        let mut waiting = self.lock();
+        waiting.overflown = true;
+        waiting.frames = VecDeque::new();
+        wake(waiting);
+    }
+
     /// Whether an answer waits.
     pub(super) fn has_replies(&self) -> bool {
-        self.lock().frames.iter().any(|queued| queued.reply)
+        self.lock().replies > 0
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -114,7 +125,9 @@ impl Queue {
     pub(super) fn pop(&self) -> Option<Frame> {
         let mut waiting = self.lock();
         let Queued { frame, reply } = waiting.frames.pop_front()?;
-        if !reply {
+        if reply {
+            waiting.replies -= 1;
+        } else {
             waiting.pushed -= 1;
             waiting.bytes -= frame.bytes().len();
         }
@@ -138,7 +151,11 @@ impl Queue {
 }
 
 fn wake(mut waiting: MutexGuard<'_, Waiting>) {
-    let filler = if waiting.overflown { waiting.filler.take() } else { None };
+    let filler = if waiting.overflown {
+        waiting.filler.take()
+    } else {
+        None
+    };
     let wakers = (waiting.socket.take(), filler);
     drop(waiting);
     if let Some(socket) = wakers.0 {

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, PollSender};
 
 use super::{
-    Dialect, Ending, Frame, Frames, Incoming, Rhythm, Summary, Unreadable, Violation, run,
+    Dialect, Ending, Frame, Frames, Incoming, Queue, Rhythm, Summary, Unreadable, Violation, run,
 };
 
 const PING: Duration = Duration::from_secs(25);
@@ -112,8 +112,10 @@ async fn play(
         ping: PING,
         pending,
     };
+    let queue = Queue::default();
     let socket = run(
         echo,
+        &queue,
         wire(sender),
         ReceiverStream::new(incoming),
         rhythm,
@@ -186,7 +188,15 @@ async fn a_peer_that_takes_nothing_while_nothing_is_read_is_silent() {
     let stopping = CancellationToken::new();
     let incoming = ReceiverStream::new(incoming);
     let echo = Echo::default();
-    let summary = run(&echo, wire(sender), incoming, rhythm, &stopping).await;
+    let summary = run(
+        &echo,
+        &Queue::default(),
+        wire(sender),
+        incoming,
+        rhythm,
+        &stopping,
+    )
+    .await;
     assert_eq!(summary.ending, Ending::Silent);
     assert!(begun.elapsed() <= 4 * PING);
 }

@@ -1,15 +1,21 @@
 //! HTTP request → socket: who may open one, and what becomes of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use confab_rpc::sessions::Profile;
 use serde_json::json;
 
-use super::{Dialect, Ending, Limits, Messages, Rhythm, Summary, run};
+use super::{
+    Dialect, Ending, Frame, Frames, Limits, Messages, Queue, Rhythm, Summary, Unreadable, run,
+};
 use crate::Gateway;
-use crate::caller::{BEARER_PROTOCOL, Caller, Credential, Refusal, identify};
+use crate::caller::{BEARER_PROTOCOL, Caller, Credential, Refusal, Verified, identify};
+use crate::live::{Announcer, Resume, Seat};
+use crate::settings::AuthMode;
 
 /// Answers a request for a socket. The dialect is made for a caller that may have one.
 pub(crate) async fn upgrade<D>(
@@ -21,23 +27,124 @@ pub(crate) async fn upgrade<D>(
 where
     D: Dialect + 'static,
 {
-    if !wants_socket(request) {
-        return HttpResponse::build(StatusCode::UPGRADE_REQUIRED)
-            .insert_header((header::UPGRADE, "websocket"))
-            .content_type(ContentType::plaintext())
-            .body("Upgrade Required");
-    }
-    if gateway.is_stopping() {
-        return refused(Refusal::Away);
-    }
-    if !gateway.origins.allow(request) {
-        return HttpResponse::Forbidden().json(json!({ "error": "Origin not allowed" }));
+    if let Some(refusal) = refusal(request, gateway) {
+        return refusal;
     }
     let credential = Credential::of_socket(request);
     let caller = match identify(gateway.auth, &gateway.backends, credential.as_ref()).await {
         Ok(caller) => caller,
         Err(refusal) => return refused(refusal),
     };
+    let cookie = credential.filter(|_| caller != Caller::Anyone);
+    let queue = Arc::default();
+    open(request, payload, gateway, cookie, dialect(caller), queue).await
+}
+
+/// Who has a socket that is pushed to, and its seat.
+pub(crate) struct Guest {
+    pub(crate) verified: Verified,
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) seat: Arc<Seat>,
+}
+
+/// Answers a request for a socket that is pushed to: always with a token (otherwise 403), from the position that
+/// `?resume=` or `?since=` name, if they do. Entries reach it from before the handshake on; requests are handed to the
+/// dialect when everything missed is in its queue. `announcer` is the same value for all sockets of a room.
+pub(crate) async fn upgrade_live<D>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    gateway: &Gateway,
+    announcer: Arc<dyn Announcer>,
+    dialect: impl FnOnce(Guest) -> D,
+) -> HttpResponse
+where
+    D: Dialect + 'static,
+{
+    if let Some(refusal) = refusal(request, gateway) {
+        return refusal;
+    }
+    let credential = Credential::of_socket(request);
+    let caller = identify(AuthMode::Token, &gateway.backends, credential.as_ref()).await;
+    let verified = match caller {
+        Ok(Caller::User(verified)) => verified,
+        Ok(Caller::Anyone) | Err(Refusal::Unauthorized) => {
+            return HttpResponse::Forbidden().json(json!({ "error": "Forbidden" }));
+        }
+        Err(refusal) => return refused(refusal),
+    };
+    let id = verified.id.to_string();
+    let Ok(Some(profile)) = gateway.live.people().profile(&id).await else {
+        return refused(Refusal::Away);
+    };
+    let resume = Resume::parse(request.query_string());
+    let seat = match gateway.live.join(verified.id, announcer, resume).await {
+        Ok(seat) => Arc::new(seat),
+        Err(fault) => {
+            tracing::warn!(%fault, "a socket cannot be given its position");
+            return refused(Refusal::Away);
+        }
+    };
+    let queue = Arc::clone(seat.queue());
+    let dialect = Seated {
+        dialect: dialect(Guest {
+            verified,
+            profile,
+            seat: Arc::clone(&seat),
+        }),
+        seat,
+    };
+    open(request, payload, gateway, credential, dialect, queue).await
+}
+
+/// A dialect whose requests wait for what was missed.
+struct Seated<D> {
+    dialect: D,
+    seat: Arc<Seat>,
+}
+
+impl<D: Dialect> Dialect for Seated<D> {
+    const NAME: &'static str = D::NAME;
+
+    async fn on_frame(&self, frame: Frame) -> Frames {
+        self.seat.ready().await;
+        self.dialect.on_frame(frame).await
+    }
+
+    fn on_unreadable(&self, why: Unreadable) -> Frames {
+        self.dialect.on_unreadable(why)
+    }
+}
+
+/// Why nobody gets a socket for this request.
+fn refusal(request: &HttpRequest, gateway: &Gateway) -> Option<HttpResponse> {
+    if !wants_socket(request) {
+        let response = HttpResponse::build(StatusCode::UPGRADE_REQUIRED)
+            .insert_header((header::UPGRADE, "websocket"))
+            .content_type(ContentType::plaintext())
+            .body("Upgrade Required");
+        return Some(response);
+    }
+    if gateway.is_stopping() {
+        return Some(refused(Refusal::Away));
+    }
+    if !gateway.origins.allow(request) {
+        return Some(HttpResponse::Forbidden().json(json!({ "error": "Origin not allowed" })));
+    }
+    None
+}
+
+/// Shakes hands and serves the socket from now on. A credential that was verified becomes a cookie.
+async fn open<D>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    gateway: &Gateway,
+    credential: Option<Credential>,
+    dialect: D,
+    queue: Arc<Queue>,
+) -> HttpResponse
+where
+    D: Dialect + 'static,
+{
     // The handshake wants a payload to read; this one is read here, see `Messages`.
     let shaken = match web::Payload::extract(request).await {
         Ok(none) => actix_ws::handle_with_protocols(request, none, &[BEARER_PROTOCOL]),
@@ -47,8 +154,7 @@ where
         Ok(shaken) => shaken,
         Err(error) => return error.error_response(),
     };
-    if let Caller::User(_) = caller
-        && let Some(cookie) = credential.as_ref().and_then(Credential::cookie)
+    if let Some(cookie) = credential.as_ref().and_then(Credential::cookie)
         && response.add_cookie(&cookie).is_err()
     {
         tracing::debug!("a token cannot be a cookie");
@@ -63,11 +169,10 @@ where
         pending: gateway.sockets.pending_frames,
     };
     let messages = Messages::new(payload.into_inner(), limits);
-    let dialect = dialect(caller);
     let stopping = gateway.tasks.stopping();
     tracing::info!(dialect = D::NAME, "a socket opened");
     let serve = async move {
-        let summary = run(&dialect, session, messages, rhythm, &stopping).await;
+        let summary = run(&dialect, &queue, session, messages, rhythm, &stopping).await;
         log_end(D::NAME, &summary);
     };
     actix_web::rt::spawn(gateway.open_sockets.track_future(serve));
@@ -91,6 +196,7 @@ fn log_end(dialect: &str, summary: &Summary) {
         Ending::Closed(_) => "closed by the peer",
         Ending::Lost => "connection lost",
         Ending::Silent => "no sign of life",
+        Ending::TooSlow => "slow consumer",
         Ending::Violation => "protocol violated",
         Ending::Stopping => "stopping",
     };

@@ -1,13 +1,15 @@
 //! A gateway that listens on a port of its own.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use confab_cache::Cache;
-use confab_gateway::settings::{Assistant, Auth, Sockets};
+use confab_delivery::Delivery;
+use confab_gateway::settings::{Assistant, Auth, Groups, Sockets};
 use confab_gateway::{AuthMode, Backends, GatewayError, Mirror, Settings, serve};
 use confab_rpc::Lane;
-use confab_runtime::Tasks;
+use confab_runtime::{SystemClock, Tasks};
 use tokio::sync::oneshot;
 use tonic::transport::Endpoint;
 
@@ -37,6 +39,10 @@ pub(crate) fn settings(mode: AuthMode, origins: &[&str]) -> Settings {
             mirror: Mirror::Off,
             mirror_stream: "CHAT_STREAM".to_owned(),
         },
+        groups: Groups {
+            push: true,
+            open_join: true,
+        },
     }
 }
 
@@ -56,10 +62,13 @@ impl Front {
             timeout_ms: 100,
         });
         let tasks = Tasks::new();
+        let delivery = Delivery::open(&delivery(), &tasks).unwrap();
         let serving = serve(
             settings,
             backends,
+            delivery,
             cache.unwrap(),
+            Arc::new(SystemClock),
             vec![listener],
             tasks.clone(),
         );
@@ -98,4 +107,16 @@ fn nowhere() -> Lane {
     drop(listener);
     let channel = Endpoint::from_shared(url).unwrap().connect_lazy();
     Lane::remote(channel, Duration::from_secs(5))
+}
+
+/// Delivery through memory.
+fn delivery() -> confab_delivery::Settings {
+    confab_delivery::Settings {
+        url: String::new().into(),
+        exchange: "confab".to_owned(),
+        queue_length: 100,
+        prefetch: 200,
+        confirm_window: 100,
+        confirm_timeout_ms: 1000,
+    }
 }

@@ -1,0 +1,616 @@
+//! The threads that have listeners here, spread over a few tasks; each thread belongs to one of them.
+//!
+//! Who listens to a thread follows from its log: a user's positions say where the user is a member when the socket
+//! opens, and from then on every entry that brings a new member is seen here in its turn.
+
+use std::collections::hash_map::Entry as Slot;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use confab_rpc::Fault;
+use confab_rpc::threads::{
+    Arrival, Entry, EntryKind, Position, ReadLogRequest, ReadLogResponse, ThreadKind,
+};
+use confab_runtime::Tasks;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Reply;
+use super::announcer::{Announcement, Announcer};
+use super::line::Line;
+use super::people::{Known, People};
+use super::seat::Place;
+use crate::backends::Backends;
+
+/// Batches of hints that wait for a shard; their source waits beyond that.
+const BATCHES: usize = 1024;
+
+/// What `ListPositions` names at most; a user with fewer threads has all of them named.
+pub(super) const POSITIONS: usize = 1000;
+
+/// Threads of one shard that are compared with the log at a time.
+const COMPARED: usize = 10_000;
+
+/// What a shard is told.
+pub(super) enum Command {
+    /// A socket listens to these threads from these positions on.
+    Attach {
+        place: Arc<Place>,
+        positions: Vec<Position>,
+        complete: bool,
+        done: oneshot::Sender<()>,
+    },
+    /// A socket is gone.
+    Detach(Arc<Place>),
+    /// An entry that a request of this socket led to.
+    Own {
+        entry: Entry,
+        place: Arc<Place>,
+        reply: Reply,
+        placed: oneshot::Sender<()>,
+    },
+    /// What the log has after a position.
+    Read {
+        thread: i64,
+        read: Result<ReadLogResponse, Fault>,
+    },
+    /// The profiles that a thread waited for are there, or cannot be had now.
+    LookedUp { thread: i64, found: bool },
+    /// How far do the threads go, and who listens?
+    Compare(oneshot::Sender<Comparison>),
+    /// How far threads go, and who came into one.
+    Compared {
+        moved: Vec<Position>,
+        arrivals: Vec<Arrival>,
+    },
+}
+
+/// What is compared with the truth.
+#[derive(Debug, Default)]
+pub(super) struct Comparison {
+    pub(super) known: Vec<Position>,
+    pub(super) users: Vec<String>,
+}
+
+/// The way to all shards.
+pub(super) struct Shards(Vec<Shard>);
+
+#[derive(Clone)]
+struct Shard {
+    commands: mpsc::UnboundedSender<Command>,
+    entries: mpsc::Sender<Vec<Entry>>,
+}
+
+/// Ends the listening of a socket when it is dropped.
+pub(crate) struct Attached {
+    place: Arc<Place>,
+    shards: Vec<mpsc::UnboundedSender<Command>>,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        for shard in &self.shards {
+            // Closed when the process stops.
+            let _ = shard.send(Command::Detach(Arc::clone(&self.place)));
+        }
+    }
+}
+
+impl Shards {
+    pub(super) fn open(backends: &Backends, people: &People, tasks: &Tasks) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let open = |_| {
+            let (commands, told) = mpsc::unbounded_channel();
+            let (entries, hints) = mpsc::channel(BATCHES);
+            let listeners = Listeners {
+                users: HashMap::new(),
+                threads: HashMap::new(),
+                rooms: Vec::new(),
+                compared: 0,
+                backends: backends.clone(),
+                people: people.clone(),
+                commands: commands.downgrade(),
+                tasks: tasks.clone(),
+            };
+            let stopping = tasks.stopping();
+            tasks.spawn("delivery", async move {
+                stopping
+                    .run_until_cancelled(listeners.run(told, hints))
+                    .await;
+            });
+            Shard { commands, entries }
+        };
+        Self((0..cores.min(8)).map(open).collect())
+    }
+
+    /// A socket begins to listen. It does when this returns.
+    pub(super) async fn attach(&self, place: &Arc<Place>, positions: &[Position]) -> Attached {
+        let attached = Attached {
+            place: Arc::clone(place),
+            shards: self.0.iter().map(|it| it.commands.clone()).collect(),
+        };
+        let mut parts = vec![Vec::new(); self.0.len()];
+        for position in positions {
+            parts[self.index(position.thread)].push(*position);
+        }
+        let mut waiting = Vec::new();
+        for (shard, positions_here) in self.0.iter().zip(parts) {
+            let (done, attached_here) = oneshot::channel();
+            let command = Command::Attach {
+                place: Arc::clone(place),
+                positions: positions_here,
+                complete: positions.len() < POSITIONS,
+                done,
+            };
+            let _ = shard.commands.send(command);
+            waiting.push(attached_here);
+        }
+        for attached_here in waiting {
+            let _ = attached_here.await;
+        }
+        attached
+    }
+
+    /// Hints, from wherever.
+    pub(super) async fn entries(&self, entries: Vec<Entry>) {
+        let mut parts = vec![Vec::new(); self.0.len()];
+        for entry in entries {
+            parts[self.index(entry.thread)].push(entry);
+        }
+        for (shard, part) in self.0.iter().zip(parts) {
+            if !part.is_empty() {
+                let _ = shard.entries.send(part).await;
+            }
+        }
+    }
+
+    pub(super) fn own(&self, command: Command, thread: i64) {
+        let _ = self.0[self.index(thread)].commands.send(command);
+    }
+
+    /// What every shard wants compared.
+    pub(super) async fn compare(&self) -> Comparison {
+        let mut all = Comparison::default();
+        for shard in &self.0 {
+            let (answer, answered) = oneshot::channel();
+            let _ = shard.commands.send(Command::Compare(answer));
+            if let Ok(part) = answered.await {
+                all.known.extend(part.known);
+                all.users.extend(part.users);
+            }
+        }
+        // Every shard knows every user.
+        all.users.sort_unstable();
+        all.users.dedup();
+        all
+    }
+
+    /// What the comparison said. Threads that wait for something try again, also when it said nothing.
+    pub(super) fn compared(&self, moved: Vec<Position>, arrivals: Vec<Arrival>) {
+        let mut parts = vec![(Vec::new(), Vec::new()); self.0.len()];
+        for position in moved {
+            parts[self.index(position.thread)].0.push(position);
+        }
+        for arrival in arrivals {
+            parts[self.index(arrival.thread)].1.push(arrival);
+        }
+        for (shard, (moved, arrivals)) in self.0.iter().zip(parts) {
+            let _ = shard.commands.send(Command::Compared { moved, arrivals });
+        }
+    }
+
+    fn index(&self, thread: i64) -> usize {
+        usize::try_from(thread.unsigned_abs()).unwrap_or(0) % self.0.len()
+    }
+}
+
+/// One shard.
+struct Listeners {
+    users: HashMap<String, User>,
+    threads: HashMap<i64, Thread>,
+    /// The rooms that have ever had a socket.
+    rooms: Vec<Arc<dyn Announcer>>,
+    /// Where the next comparison goes on.
+    compared: usize,
+    backends: Backends,
+    people: People,
+    commands: mpsc::WeakUnboundedSender<Command>,
+    tasks: Tasks,
+}
+
+/// A user with a socket here.
+struct User {
+    places: Vec<Arc<Place>>,
+    threads: HashSet<i64>,
+    /// Whether `threads` are all the user has in this shard, so that any other thread is a new one.
+    complete: bool,
+}
+
+/// A thread with a listener here.
+struct Thread {
+    line: Line<Item>,
+    /// Members with sockets here, and the entry from behind which each hears.
+    audience: HashMap<String, i64>,
+    looking_up: bool,
+}
+
+impl Thread {
+    fn after(seq: i64) -> Self {
+        Self {
+            line: Line::after(seq),
+            audience: HashMap::new(),
+            looking_up: false,
+        }
+    }
+}
+
+struct Item {
+    entry: Entry,
+    own: Option<Own>,
+}
+
+/// A request that is answered when its entry's turn comes.
+struct Own {
+    place: Arc<Place>,
+    reply: Reply,
+    placed: oneshot::Sender<()>,
+}
+
+impl Own {
+    fn settle(self, entry: &Entry) {
+        let frame = (self.reply)(entry);
+        self.place.settle(entry.thread, entry.seq, frame);
+        // Whoever waited may have gone.
+        let _ = self.placed.send(());
+    }
+}
+
+impl Listeners {
+    async fn run(
+        mut self,
+        mut told: mpsc::UnboundedReceiver<Command>,
+        mut hints: mpsc::Receiver<Vec<Entry>>,
+    ) {
+        loop {
+            tokio::select! {
+                biased;
+                Some(command) = told.recv() => self.handle(command),
+                Some(entries) = hints.recv() => {
+                    for entry in entries {
+                        self.hear(Item { entry, own: None });
+                    }
+                }
+                else => return,
+            }
+        }
+    }
+
+    fn handle(&mut self, command: Command) {
+        match command {
+            Command::Attach {
+                place,
+                positions,
+                complete,
+                done,
+            } => {
+                self.attach(place, &positions, complete);
+                // Whoever waited may have gone.
+                let _ = done.send(());
+            }
+            Command::Detach(place) => self.detach(&place),
+            Command::Own {
+                entry,
+                place,
+                reply,
+                placed,
+            } => {
+                let own = Own {
+                    place,
+                    reply,
+                    placed,
+                };
+                self.hear(Item {
+                    entry,
+                    own: Some(own),
+                });
+            }
+            Command::Read { thread, read } => self.read(thread, read),
+            Command::LookedUp { thread, found } => {
+                if let Some(it) = self.threads.get_mut(&thread) {
+                    it.looking_up = false;
+                    // Otherwise the next comparison tries again.
+                    if found {
+                        self.advance(thread);
+                    }
+                }
+            }
+            Command::Compare(answer) => {
+                let _ = answer.send(self.comparison());
+            }
+            Command::Compared { moved, arrivals } => self.compared(&moved, arrivals),
+        }
+    }
+
+    fn attach(&mut self, place: Arc<Place>, positions: &[Position], complete: bool) {
+        if !self.rooms.iter().any(|room| is(room, &place.announcer)) {
+            self.rooms.push(Arc::clone(&place.announcer));
+        }
+        let id = place.user.clone();
+        let user = self.users.entry(id.clone()).or_insert_with(|| User {
+            places: Vec::new(),
+            threads: HashSet::new(),
+            complete,
+        });
+        user.places.push(place);
+        user.threads.extend(positions.iter().map(|it| it.thread));
+        for &Position { thread, seq } in positions {
+            let thread = self
+                .threads
+                .entry(thread)
+                .or_insert_with(|| Thread::after(seq));
+            thread.audience.entry(id.clone()).or_insert(seq);
+        }
+    }
+
+    fn detach(&mut self, place: &Arc<Place>) {
+        let Some(user) = self.users.get_mut(&place.user) else {
+            return;
+        };
+        user.places.retain(|other| !Arc::ptr_eq(other, place));
+        if !user.places.is_empty() {
+            return;
+        }
+        let Some(user) = self.users.remove(&place.user) else {
+            return;
+        };
+        for number in user.threads {
+            if let Slot::Occupied(mut thread) = self.threads.entry(number) {
+                thread.get_mut().audience.remove(&place.user);
+                if thread.get().audience.is_empty() {
+                    thread.remove();
+                }
+            }
+        }
+    }
+
+    /// Takes an entry that was committed, whoever says so.
+    fn hear(&mut self, item: Item) {
+        let (number, seq) = (item.entry.thread, item.entry.seq);
+        let thread = match self.threads.entry(number) {
+            Slot::Occupied(thread) => thread.into_mut(),
+            Slot::Vacant(vacant) => {
+                let Some(start) = start(&self.users, &item.entry) else {
+                    // Nobody listens; a request is answered all the same.
+                    if let Item {
+                        entry,
+                        own: Some(own),
+                    } = item
+                    {
+                        own.settle(&entry);
+                    }
+                    return;
+                };
+                vacant.insert(Thread::after(start))
+            }
+        };
+        let Err(Item { entry, own }) = thread.line.offer(seq, item) else {
+            self.advance(number);
+            return;
+        };
+        let Some(own) = own else {
+            return;
+        };
+        match thread.line.waiting(seq) {
+            Some(waiting) if waiting.own.is_none() => waiting.own = Some(own),
+            _ => own.settle(&entry),
+        }
+    }
+
+    /// Lets entries leave whose turn it is, and has a hole read.
+    fn advance(&mut self, number: i64) {
+        while let Some(thread) = self.threads.get_mut(&number) {
+            if thread.looking_up {
+                return;
+            }
+            let Some(Item { entry, .. }) = thread.line.next() else {
+                break;
+            };
+            let mut needs: Vec<String> = Vec::new();
+            for room in &self.rooms {
+                needs.extend(room.needs(entry));
+            }
+            let Some(known) = self.people.kept(&needs) else {
+                thread.looking_up = true;
+                self.look_up(number, needs);
+                return;
+            };
+            if let Some(item) = thread.line.take_next() {
+                self.deliver(item, &known);
+            }
+        }
+        let Some(thread) = self.threads.get_mut(&number) else {
+            return;
+        };
+        if let Some(after) = thread.line.begin_reading() {
+            self.read_log(number, after);
+        }
+    }
+
+    fn deliver(&mut self, Item { entry, mut own }: Item, known: &Known) {
+        let Some(thread) = self.threads.get_mut(&entry.thread) else {
+            return;
+        };
+        for newcomer in newcomers(&entry) {
+            if let Some(user) = self.users.get_mut(newcomer)
+                && user.threads.insert(entry.thread)
+            {
+                thread.audience.insert(newcomer.to_owned(), entry.seq - 1);
+            }
+        }
+        let mut shown: Vec<Option<Announcement>> = vec![None; self.rooms.len()];
+        for (id, from) in &thread.audience {
+            let Some(user) = self.users.get(id).filter(|_| entry.seq > *from) else {
+                continue;
+            };
+            let is_author = *id == entry.author_id;
+            for place in &user.places {
+                if let Some(own) = own.take_if(|own| Arc::ptr_eq(&own.place, place)) {
+                    own.settle(&entry);
+                    continue;
+                }
+                let Some(room) = self.rooms.iter().position(|it| is(it, &place.announcer)) else {
+                    continue;
+                };
+                let shown =
+                    shown[room].get_or_insert_with(|| self.rooms[room].announce(&entry, known));
+                let frame = if is_author {
+                    &shown.to_author
+                } else {
+                    &shown.to_others
+                };
+                if let Some(frame) = frame {
+                    place.push(entry.thread, entry.seq, frame, is_author);
+                }
+            }
+        }
+        if let Some(own) = own {
+            own.settle(&entry);
+        }
+    }
+
+    fn read(&mut self, number: i64, read: Result<ReadLogResponse, Fault>) {
+        let Some(thread) = self.threads.get_mut(&number) else {
+            return;
+        };
+        thread.line.end_reading();
+        let entries = match read {
+            Ok(read) => read.entries,
+            Err(fault) => {
+                // The next comparison tries again.
+                tracing::warn!(%fault, "a hole in a thread cannot be read");
+                return;
+            }
+        };
+        // Without progress another attempt is left to the next comparison.
+        let progress = !entries.is_empty();
+        for entry in entries {
+            // What waits already is the same.
+            let _ = thread.line.offer(entry.seq, Item { entry, own: None });
+        }
+        if progress {
+            self.advance(number);
+        }
+    }
+
+    fn compared(&mut self, moved: &[Position], arrivals: Vec<Arrival>) {
+        for arrival in arrivals {
+            self.arrive(arrival);
+        }
+        for position in moved {
+            if let Some(thread) = self.threads.get_mut(&position.thread) {
+                thread.line.note(position.seq);
+            }
+        }
+        let stuck = self
+            .threads
+            .iter()
+            .filter(|(_, thread)| thread.line.is_stuck());
+        for number in stuck.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.advance(number);
+        }
+    }
+
+    /// A user came into a thread, and no hint told of it.
+    fn arrive(&mut self, arrival: Arrival) {
+        let Some(user) = self.users.get_mut(&arrival.user_id) else {
+            return;
+        };
+        if !user.threads.insert(arrival.thread) {
+            return;
+        }
+        let joined = arrival.joined_seq;
+        let thread = self
+            .threads
+            .entry(arrival.thread)
+            .or_insert_with(|| Thread::after(joined));
+        let seq = thread.line.seq();
+        if seq > joined {
+            // The others have had what this one has missed.
+            for from in thread.audience.values_mut() {
+                *from = seq.max(*from);
+            }
+            thread.line.rewind(joined);
+        }
+        thread.audience.insert(arrival.user_id, joined);
+        // The user's own coming is an entry.
+        thread.line.note(joined + 1);
+    }
+
+    fn comparison(&mut self) -> Comparison {
+        let begin = if self.compared < self.threads.len() {
+            self.compared
+        } else {
+            0
+        };
+        self.compared = begin + COMPARED;
+        let threads = self.threads.iter().skip(begin).take(COMPARED);
+        Comparison {
+            known: threads
+                .map(|(&thread, it)| Position {
+                    thread,
+                    seq: it.line.seq(),
+                })
+                .collect(),
+            users: self.users.keys().cloned().collect(),
+        }
+    }
+
+    fn read_log(&self, thread: i64, after_seq: i64) {
+        let mut people = self.backends.people();
+        let request = ReadLogRequest { thread, after_seq };
+        self.report("repair", async move {
+            let read = people.read_log(request).await;
+            let read = read.map(tonic::Response::into_inner).map_err(Fault::from);
+            Command::Read { thread, read }
+        });
+    }
+
+    fn look_up(&self, thread: i64, needs: Vec<String>) {
+        let people = self.people.clone();
+        self.report("names", async move {
+            let found = people.profiles(&needs).await.is_ok();
+            Command::LookedUp { thread, found }
+        });
+    }
+
+    /// Does something elsewhere and is told what came of it.
+    fn report(&self, name: &'static str, work: impl Future<Output = Command> + Send + 'static) {
+        let Some(commands) = self.commands.upgrade() else {
+            return;
+        };
+        self.tasks.spawn(name, async move {
+            let _ = commands.send(work.await);
+        });
+    }
+}
+
+fn is(room: &Arc<dyn Announcer>, other: &Arc<dyn Announcer>) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(room), Arc::as_ptr(other))
+}
+
+/// Who may be new in the thread with this entry.
+fn newcomers(entry: &Entry) -> impl Iterator<Item = &str> {
+    let direct = entry.thread_kind() == ThreadKind::Direct;
+    let joined = entry.kind() == EntryKind::Joined;
+    let author = (direct || joined).then_some(entry.author_id.as_str());
+    let receiver = direct.then_some(entry.receiver_id.as_str());
+    author.into_iter().chain(receiver)
+}
+
+/// After which entry a thread begins here that had no listener; `None` when it still has none.
+fn start(users: &HashMap<String, User>, entry: &Entry) -> Option<i64> {
+    let mut here = newcomers(entry).filter_map(|id| users.get(id)).peekable();
+    here.peek()?;
+    let new = entry.thread_kind() == ThreadKind::Direct && here.all(|user| user.complete);
+    // A direct thread that a user did not have is new from its first entry on; of another one the past is past.
+    Some(if new { 0 } else { entry.seq - 1 })
+}
