@@ -22,6 +22,12 @@ pub enum OpenError {
     /// A key was kept and is gone again.
     #[error("there is no signing key")]
     NoKey,
+    /// Passwords cannot be hashed.
+    #[error("passwords cannot be hashed: {0}")]
+    Passwords(#[from] argon2::password_hash::Error),
+    /// The cost of hashing passwords is none.
+    #[error("passwords cannot be hashed: {0}")]
+    PasswordCost(#[from] argon2::Error),
     /// Nothing can fetch the keys of an outside issuer.
     #[error("no HTTP client for the OpenID Connect issuer: {0}")]
     HttpClient(#[from] reqwest::Error),
@@ -38,6 +44,14 @@ pub(crate) enum Error {
     UsernameTaken,
     #[error("this user id is taken")]
     UserIdTaken,
+    #[error("this e-mail address is taken")]
+    EmailTaken,
+    #[error("the name and the password do not belong together")]
+    CredentialsWrong,
+    #[error("too many attempts; wait {0} seconds")]
+    Throttled(u64),
+    #[error("users are made by the operator here")]
+    RegistrationClosed,
     #[error("the user may not ask this model")]
     ModelNotGranted,
     #[error("the balance is too small")]
@@ -56,6 +70,16 @@ pub(crate) enum Error {
     UsernamesExhausted,
     #[error("the token could not be signed")]
     Signing(#[source] jsonwebtoken::errors::Error),
+    #[error("the machine gave no randomness")]
+    NoRandomness,
+    #[error("a password could not be hashed")]
+    Hashing(#[source] argon2::password_hash::Error),
+    #[error("what is kept of a password cannot be read")]
+    UnreadableHash,
+    #[error("the process is coming to its end")]
+    Interrupted,
+    #[error("the counter of revocations is missing")]
+    NoCounter,
     #[error("the database failed")]
     Database(#[from] DbErr),
 }
@@ -67,15 +91,25 @@ impl Error {
             Self::UserNotFound => Reason::UserNotFound,
             Self::UsernameTaken => Reason::UsernameTaken,
             Self::UserIdTaken => Reason::UserIdTaken,
+            Self::EmailTaken => Reason::EmailTaken,
+            Self::CredentialsWrong => Reason::CredentialsWrong,
+            Self::Throttled(_) => Reason::Throttled,
+            Self::RegistrationClosed => Reason::RegistrationClosed,
             Self::ModelNotGranted => Reason::ModelNotGranted,
             Self::BalanceInsufficient => Reason::BalanceInsufficient,
             Self::RunLimit => Reason::RunLimit,
             Self::ReservationNotFound => Reason::ReservationNotFound,
             Self::TokenInvalid => Reason::TokenInvalid,
             Self::TokenExpired => Reason::TokenExpired,
-            Self::IssuerUnavailable => Reason::Overloaded,
+            Self::IssuerUnavailable | Self::Interrupted => Reason::Overloaded,
             Self::Database(error) if confab_database::is_unavailable(error) => Reason::Overloaded,
-            Self::Database(_) | Self::Signing(_) | Self::UsernamesExhausted => Reason::Internal,
+            Self::Database(_)
+            | Self::Signing(_)
+            | Self::UsernamesExhausted
+            | Self::NoRandomness
+            | Self::Hashing(_)
+            | Self::UnreadableHash
+            | Self::NoCounter => Reason::Internal,
         }
     }
 }
@@ -87,9 +121,17 @@ impl From<Error> for Status {
         match &error {
             Error::Database(cause) => tracing::error!(%cause, "{error}"),
             Error::Signing(cause) => tracing::error!(%cause, "{error}"),
-            Error::UsernamesExhausted => tracing::error!("{error}"),
+            Error::Hashing(cause) => tracing::error!(%cause, "{error}"),
+            Error::UsernamesExhausted
+            | Error::NoRandomness
+            | Error::UnreadableHash
+            | Error::NoCounter => tracing::error!("{error}"),
             _ => {}
         }
-        Fault::new(reason, error.to_string()).into()
+        let fault = Fault::new(reason, error.to_string());
+        match error {
+            Error::Throttled(seconds) => fault.with_limit(seconds).into(),
+            _ => fault.into(),
+        }
     }
 }

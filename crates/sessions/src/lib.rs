@@ -1,5 +1,5 @@
-//! Who someone is and what they may spend: users, the models they may ask, their money, and the tokens that prove who
-//! they are.
+//! Who someone is and what they may spend: users, the models they may ask, their money, and how they prove who
+//! they are: passwords, sign-in sessions, tokens.
 //!
 //! What was said, and what an answer costs, is not known here: a run is an id that money is set aside for.
 //!
@@ -8,14 +8,21 @@
 
 mod account;
 mod error;
+mod opaque;
+mod password;
+mod profile;
 mod service;
 mod settings;
+mod sign_in;
 mod store;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod tokens;
 mod user;
 
 pub use error::OpenError;
 pub use service::Service;
-pub use settings::{OidcSettings, Settings, SettingsError, TokenSettings};
+pub use settings::{
+    OidcSettings, RegistrationSettings, Settings, SettingsError, SignInSettings, TokenSettings,
+};

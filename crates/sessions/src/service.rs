@@ -1,25 +1,36 @@
 //! The contract of `confab.sessions.v1`: each call decoded, decided and answered.
 
+mod profiles;
+mod signing_in;
+mod verifying;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use confab_database::Database;
 use confab_rpc::sessions::sessions_server::Sessions;
 use confab_rpc::sessions::{self as wire, get_user_request::By};
 use confab_rpc::time;
-use confab_runtime::Clock;
+use confab_runtime::{Clock, Tasks};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::account::{Account, Wish};
 use crate::error::{Error, OpenError};
-use crate::settings::Settings;
+use crate::password::Passwords;
+use crate::settings::{RegistrationSettings, Settings, SignInSettings};
 use crate::store::{Kind, LedgerEntry, NewUser, Store};
-use crate::tokens::{Bearer, PrivateKey, Tokens};
+use crate::tokens::{PrivateKey, Tokens};
 use crate::user::{User, Username, model_set};
 
 const PAGE: u32 = 100;
 const LARGEST_PAGE: u32 = 1000;
 const KEY_BYTES: usize = 255;
+
+/// How often what nobody needs any more is deleted.
+const SWEEP: Duration = Duration::from_mins(10);
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -28,6 +39,9 @@ type Reply<T> = Result<Response<T>, Status>;
 pub struct Service {
     store: Store,
     tokens: Arc<Tokens>,
+    passwords: Passwords,
+    sign_in: SignInSettings,
+    registration: Arc<RegistrationSettings>,
     clock: Arc<dyn Clock>,
 }
 
@@ -35,11 +49,12 @@ impl Service {
     /// Opens the service on a database whose tables are up to date.
     ///
     /// The key that signs tokens is made at the first start; of processes that start at the same time one makes it and
-    /// all use it.
+    /// all use it. Until `tasks` is stopping, what nobody needs any more is deleted now and then.
     pub async fn open(
         database: Database,
         settings: &Settings,
         clock: Arc<dyn Clock>,
+        tasks: Tasks,
     ) -> Result<Self, OpenError> {
         let store = Store::new(database);
         let mut keys = store.signing_keys().await?;
@@ -49,11 +64,33 @@ impl Service {
             keys = store.signing_keys().await?;
         }
         let tokens = Tokens::new(&keys, settings, Arc::clone(&clock))?;
-        Ok(Self {
+        let service = Self {
             store,
             tokens: Arc::new(tokens),
+            passwords: Passwords::new()?,
+            sign_in: settings.sign_in.clone(),
+            registration: Arc::new(settings.registration.clone()),
             clock,
-        })
+        };
+        tasks.spawn(
+            "delete old sign-ins",
+            service.clone().sweep(tasks.stopping()),
+        );
+        Ok(service)
+    }
+
+    async fn sweep(self, stopping: CancellationToken) {
+        let mut ticks = interval(SWEEP);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            if let Err(cause) = self.store.sweep(self.clock.now()).await {
+                tracing::warn!(%cause, "old sign-ins were not deleted; the next time they are");
+            }
+        }
     }
 }
 
@@ -189,18 +226,62 @@ impl Sessions for Service {
         &self,
         request: Request<wire::VerifyTokenRequest>,
     ) -> Reply<wire::VerifiedToken> {
-        let verified = self.tokens.verify(&request.into_inner().token).await?;
-        let user = match verified.bearer {
-            Bearer::User(id) => self.store.user(id).await?,
-            Bearer::Outside(identity) => {
-                let now = self.clock.now();
-                self.store.user_of(&identity, now).await?
-            }
-        };
-        Ok(Response::new(wire::VerifiedToken {
-            user: Some(user.ok_or(Error::TokenInvalid)?.into()),
-            expires_at: Some(time::to_wire(verified.expires_at)),
-        }))
+        let token = request.into_inner().token;
+        Ok(Response::new(self.verify(&token).await?))
+    }
+
+    async fn register(&self, request: Request<wire::RegisterRequest>) -> Reply<wire::User> {
+        let user = self.make_known(request.into_inner()).await?;
+        Ok(Response::new(user.into()))
+    }
+
+    async fn sign_in(&self, request: Request<wire::SignInRequest>) -> Reply<wire::SignedIn> {
+        Ok(Response::new(self.begin(request.into_inner()).await?))
+    }
+
+    async fn refresh(&self, request: Request<wire::RefreshRequest>) -> Reply<wire::SignedIn> {
+        let presented = request.into_inner().refresh;
+        Ok(Response::new(self.go_on(&presented).await?))
+    }
+
+    async fn sign_out(
+        &self,
+        request: Request<wire::SignOutRequest>,
+    ) -> Reply<wire::SignOutResponse> {
+        self.end(request.into_inner()).await?;
+        Ok(Response::new(wire::SignOutResponse {}))
+    }
+
+    async fn issue_ticket(
+        &self,
+        request: Request<wire::IssueTicketRequest>,
+    ) -> Reply<wire::Ticket> {
+        Ok(Response::new(self.ticket(request.into_inner()).await?))
+    }
+
+    async fn list_revocations(
+        &self,
+        request: Request<wire::ListRevocationsRequest>,
+    ) -> Reply<wire::ListRevocationsResponse> {
+        let after_id = request.into_inner().after_id;
+        Ok(Response::new(self.revocations(after_id).await?))
+    }
+
+    async fn get_profiles(
+        &self,
+        request: Request<wire::GetProfilesRequest>,
+    ) -> Reply<wire::GetProfilesResponse> {
+        let profiles = self.profiles(&request.into_inner().user_ids).await?;
+        Ok(Response::new(wire::GetProfilesResponse { profiles }))
+    }
+
+    async fn update_profile(
+        &self,
+        request: Request<wire::UpdateProfileRequest>,
+    ) -> Reply<wire::Profile> {
+        Ok(Response::new(
+            self.change_profile(request.into_inner()).await?,
+        ))
     }
 
     async fn get_key_set(&self, _: Request<wire::GetKeySetRequest>) -> Reply<wire::KeySet> {

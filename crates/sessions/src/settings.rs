@@ -4,6 +4,8 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use crate::user::model_set;
+
 /// RFC 7518 3.2: a key of at least the hash's size.
 const SHARED_SECRET_BYTES: usize = 32;
 /// What a column of the identities' table holds.
@@ -19,6 +21,32 @@ pub struct Settings {
     pub tokens: TokenSettings,
     /// The tokens of an OpenID Connect issuer.
     pub oidc: OidcSettings,
+    /// Users who sign in with a password.
+    pub sign_in: SignInSettings,
+    /// Users who make themselves known.
+    pub registration: RegistrationSettings,
+}
+
+/// Section `[sessions.sign_in]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignInSettings {
+    /// How long an access token of a sign-in session is good for, in seconds.
+    pub access_seconds: u32,
+    /// After how long one has to sign in again, in seconds, however often tokens were refreshed.
+    pub session_seconds: u32,
+}
+
+/// Section `[sessions.registration]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistrationSettings {
+    /// Whether anybody may become a user.
+    pub open: bool,
+    /// The models that such a user may ask.
+    pub models: Vec<i32>,
+    /// The money that such a user starts with, in micro-dollars.
+    pub deposit_microdollars: i64,
 }
 
 /// Section `[sessions.tokens]`.
@@ -59,6 +87,17 @@ pub enum SettingsError {
     /// Own tokens would expire as they are made.
     #[error("sessions.tokens.lifetime_seconds must be at least 1")]
     Lifetime,
+    /// A session would end before its first token.
+    #[error(
+        "sessions.sign_in.access_seconds must be at least 1 and at most sessions.sign_in.session_seconds"
+    )]
+    SignInTimes,
+    /// Nobody starts with debts.
+    #[error("sessions.registration.deposit_microdollars must not be negative")]
+    NegativeDeposit,
+    /// More than a user may be granted.
+    #[error("sessions.registration.models must be at most 1000")]
+    TooManyModels,
     /// A short secret can be guessed from one token.
     #[error("sessions.tokens.shared_secret must be empty or at least {SHARED_SECRET_BYTES} bytes")]
     ShortSecret,
@@ -81,7 +120,28 @@ impl Settings {
     pub fn validate(&self) -> Result<(), SettingsError> {
         self.database.validate()?;
         self.tokens.validate()?;
-        self.oidc.validate()
+        self.oidc.validate()?;
+        self.sign_in.validate()?;
+        self.registration.validate()
+    }
+}
+
+impl SignInSettings {
+    fn validate(&self) -> Result<(), SettingsError> {
+        if self.access_seconds == 0 || self.access_seconds > self.session_seconds {
+            return Err(SettingsError::SignInTimes);
+        }
+        Ok(())
+    }
+}
+
+impl RegistrationSettings {
+    fn validate(&self) -> Result<(), SettingsError> {
+        if self.deposit_microdollars < 0 {
+            return Err(SettingsError::NegativeDeposit);
+        }
+        model_set(self.models.clone()).map_err(|_| SettingsError::TooManyModels)?;
+        Ok(())
     }
 }
 

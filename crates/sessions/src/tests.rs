@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use crate::account::{Account, Wish};
 use crate::error::Error;
-use crate::settings::{OidcSettings, Settings, SettingsError, TokenSettings};
+use crate::settings::{
+    OidcSettings, RegistrationSettings, Settings, SettingsError, SignInSettings, TokenSettings,
+};
 use crate::user::{Username, model_set};
 
 fn settings() -> Settings {
@@ -20,6 +22,15 @@ fn settings() -> Settings {
             issuer: String::new(),
             audience: String::new(),
             jwks_url: String::new(),
+        },
+        sign_in: SignInSettings {
+            access_seconds: 600,
+            session_seconds: 3_600,
+        },
+        registration: RegistrationSettings {
+            open: true,
+            models: Vec::new(),
+            deposit_microdollars: 0,
         },
     }
 }
@@ -45,6 +56,14 @@ fn settings_are_checked() {
     let wrong = complaint(|all| all.tokens.shared_secret = "x".repeat(31).into());
     assert!(matches!(wrong, Some(E::ShortSecret)));
     assert!(complaint(|all| all.tokens.shared_secret = "x".repeat(32).into()).is_none());
+    let wrong = complaint(|all| all.sign_in.access_seconds = 0);
+    assert!(matches!(wrong, Some(E::SignInTimes)));
+    let wrong = complaint(|all| all.sign_in.session_seconds = 599);
+    assert!(matches!(wrong, Some(E::SignInTimes)));
+    let wrong = complaint(|all| all.registration.deposit_microdollars = -1);
+    assert!(matches!(wrong, Some(E::NegativeDeposit)));
+    let wrong = complaint(|all| all.registration.models = (0..1001).collect());
+    assert!(matches!(wrong, Some(E::TooManyModels)));
 }
 
 #[test]

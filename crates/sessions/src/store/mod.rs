@@ -3,9 +3,14 @@
 //! Whoever changes a user's money or grants first locks the user's row, so that nobody else does in between.
 
 mod accounts;
+mod attempts;
 mod entity;
 mod identities;
 mod keys;
+mod profiles;
+mod sign_in_entity;
+mod sign_ins;
+mod sweep;
 mod users;
 
 use confab_database::Database;
@@ -16,6 +21,8 @@ use crate::error::Error;
 use entity::user_account;
 
 pub(crate) use entity::ledger::{Kind, Model as LedgerEntry};
+pub(crate) use profiles::Candidate;
+pub(crate) use sign_ins::Revocation;
 pub(crate) use users::NewUser;
 
 /// The service's tables.

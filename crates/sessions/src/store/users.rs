@@ -30,30 +30,10 @@ pub(crate) struct NewUser {
 impl Store {
     pub(crate) async fn create_user(&self, new: NewUser) -> Result<User, Error> {
         let transaction = self.database.begin().await?;
-        let row = user_account::ActiveModel {
-            id: Set(new.id),
-            number: NotSet,
-            username: Set(new.username.into_string()),
-            balance_microdollars: Set(new.deposit),
-            reserved_microdollars: Set(0),
-            created_at: Set(new.created_at),
-        };
-        let user = row.insert(&transaction).await.map_err(name_collision)?;
-        if new.deposit > 0 {
-            let opening = ledger::ActiveModel {
-                id: NotSet,
-                user_id: Set(new.id),
-                amount_microdollars: Set(new.deposit),
-                kind: Set(Kind::Deposit),
-                run_id: Set(None),
-                deposit_key: Set(None),
-                booked_at: Set(new.created_at),
-            };
-            opening.insert(&transaction).await?;
-        }
-        insert_grants(&transaction, new.id, &new.models).await?;
+        let models = new.models.clone();
+        let user = insert_user(&transaction, new).await?;
         transaction.commit().await?;
-        Ok(with_models(user, new.models))
+        Ok(with_models(user, models))
     }
 
     pub(crate) async fn user(&self, id: Uuid) -> Result<Option<User>, Error> {
@@ -125,6 +105,36 @@ impl Store {
     }
 }
 
+/// A user with what they start with.
+pub(super) async fn insert_user(
+    transaction: &DatabaseTransaction,
+    new: NewUser,
+) -> Result<user_account::Model, Error> {
+    let row = user_account::ActiveModel {
+        id: Set(new.id),
+        number: NotSet,
+        username: Set(new.username.into_string()),
+        balance_microdollars: Set(new.deposit),
+        reserved_microdollars: Set(0),
+        created_at: Set(new.created_at),
+    };
+    let user = row.insert(transaction).await.map_err(name_collision)?;
+    if new.deposit > 0 {
+        let opening = ledger::ActiveModel {
+            id: NotSet,
+            user_id: Set(new.id),
+            amount_microdollars: Set(new.deposit),
+            kind: Set(Kind::Deposit),
+            run_id: Set(None),
+            deposit_key: Set(None),
+            booked_at: Set(new.created_at),
+        };
+        opening.insert(transaction).await?;
+    }
+    insert_grants(transaction, new.id, &new.models).await?;
+    Ok(user)
+}
+
 async fn insert_grants(
     transaction: &DatabaseTransaction,
     user_id: Uuid,
@@ -154,7 +164,7 @@ async fn grants(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<Vec<
         .await
 }
 
-fn with_models(user: user_account::Model, models: Vec<i32>) -> User {
+pub(super) fn with_models(user: user_account::Model, models: Vec<i32>) -> User {
     User {
         id: user.id,
         number: user.number,

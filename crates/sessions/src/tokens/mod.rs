@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, OpenError};
 use crate::settings::Settings;
+use crate::sign_in::Session;
 use crate::user::Identity;
 use oidc::Oidc;
 use own::OwnTokens;
@@ -48,6 +49,8 @@ pub(crate) struct Verified {
 pub(crate) enum Bearer {
     /// A user, if there is one of this id.
     User(Uuid),
+    /// A user in a sign-in session, if it goes on.
+    Session(Uuid, Uuid),
     /// A subject of the trusted issuer, perhaps for the first time.
     Outside(Identity),
 }
@@ -76,6 +79,16 @@ impl Tokens {
     /// A token of our own; it lives as long as configured when `lifetime_seconds` is 0.
     pub(crate) fn issue(&self, user: Uuid, lifetime_seconds: u32) -> Result<Issued, Error> {
         self.own.issue(user, lifetime_seconds, self.clock.now())
+    }
+
+    /// A token of a sign-in session.
+    pub(crate) fn issue_for(
+        &self,
+        session: &Session,
+        lifetime_seconds: u32,
+    ) -> Result<Issued, Error> {
+        self.own
+            .issue_for(session, lifetime_seconds, self.clock.now())
     }
 
     /// The public keys of our own tokens as JSON.

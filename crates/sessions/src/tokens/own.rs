@@ -16,6 +16,7 @@ use super::claims::{self, ACCESS, NumericDate};
 use super::{Bearer, Issued, Verified};
 use crate::error::{Error, OpenError};
 use crate::settings::TokenSettings;
+use crate::sign_in::Session;
 
 const ALGORITHM: Algorithm = Algorithm::EdDSA;
 const TYPE: &str = "at+jwt";
@@ -75,6 +76,8 @@ struct NewClaims<'a> {
     iat: i64,
     exp: i64,
     jti: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<Uuid>,
     token_type: &'static str,
 }
 
@@ -83,6 +86,7 @@ struct Claims {
     sub: Uuid,
     exp: NumericDate,
     nbf: Option<NumericDate>,
+    sid: Option<Uuid>,
     token_type: String,
 }
 
@@ -118,6 +122,7 @@ impl OwnTokens {
         &self.key_set
     }
 
+    /// A token for itself; it lives as long as configured when `lifetime_seconds` is 0.
     pub(super) fn issue(
         &self,
         user: Uuid,
@@ -128,7 +133,29 @@ impl OwnTokens {
             0 => self.lifetime_seconds,
             seconds => seconds,
         };
-        let expires_at = (now + TimeDelta::seconds(lifetime.into())).trunc_subsecs(0);
+        self.sign(user, None, now + TimeDelta::seconds(lifetime.into()), now)
+    }
+
+    /// A token of a sign-in session.
+    pub(super) fn issue_for(
+        &self,
+        session: &Session,
+        lifetime_seconds: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Issued, Error> {
+        let ends = now + TimeDelta::seconds(lifetime_seconds.into());
+        let ends = ends.min(session.expires_at);
+        self.sign(session.user_id, Some(session.id), ends, now)
+    }
+
+    fn sign(
+        &self,
+        user: Uuid,
+        session: Option<Uuid>,
+        expires_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<Issued, Error> {
+        let expires_at = expires_at.trunc_subsecs(0);
         let claims = NewClaims {
             iss: &self.issuer,
             aud: &self.audience,
@@ -136,6 +163,7 @@ impl OwnTokens {
             iat: now.timestamp(),
             exp: expires_at.timestamp(),
             jti: Uuid::now_v7(),
+            sid: session,
             token_type: ACCESS,
         };
         let token = encode(&self.header, &claims, &self.signing).map_err(Error::Signing)?;
@@ -163,7 +191,10 @@ impl OwnTokens {
             return Err(Error::TokenInvalid);
         }
         Ok(Verified {
-            bearer: Bearer::User(claims.sub),
+            bearer: match claims.sid {
+                Some(session) => Bearer::Session(claims.sub, session),
+                None => Bearer::User(claims.sub),
+            },
             expires_at: claims::expiry(claims.exp, claims.nbf, now)?,
         })
     }

@@ -13,9 +13,11 @@ use confab_rpc::sessions::{
     VerifiedToken, VerifyTokenRequest,
 };
 use confab_rpc::{Fault, Lane, Reason};
-use confab_runtime::Clock;
 use confab_runtime::clock::ManualClock;
-use confab_sessions::{OidcSettings, Service, Settings, TokenSettings};
+use confab_runtime::{Clock, Tasks};
+use confab_sessions::{
+    OidcSettings, RegistrationSettings, Service, Settings, SignInSettings, TokenSettings,
+};
 use tonic::{Response, Status};
 
 pub(crate) type Client = SessionsClient<Lane>;
@@ -50,7 +52,7 @@ pub(crate) async fn both_with(settings: &Settings) -> Vec<House> {
 /// Another process on the same database.
 pub(crate) async fn open(scratch: &Scratch, settings: &Settings, clock: &ManualClock) -> Client {
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-    let service = Service::open(scratch.database.clone(), settings, clock)
+    let service = Service::open(scratch.database.clone(), settings, clock, Tasks::new())
         .await
         .unwrap();
     let lane = Lane::local(SessionsServer::new(service), Duration::from_secs(30));
@@ -75,6 +77,15 @@ pub(crate) fn settings() -> Settings {
             issuer: String::new(),
             audience: String::new(),
             jwks_url: String::new(),
+        },
+        sign_in: SignInSettings {
+            access_seconds: 600,
+            session_seconds: 2_592_000,
+        },
+        registration: RegistrationSettings {
+            open: true,
+            models: vec![4, 8],
+            deposit_microdollars: 5,
         },
     }
 }
