@@ -25,7 +25,7 @@ impl Service {
         let attachment = self.permitted(request).await?;
         let size = u64::try_from(attachment.size).unwrap_or_default();
         let range = range(request.offset, request.length, size)?;
-        let pieces = match self.files.read(attachment.id, size, range).await {
+        let pieces = match self.blobs.read(attachment.id, size, range).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Deleted since its row was read? Otherwise the bytes are lost, which is another matter.
                 self.anyones(attachment.id).await?;
@@ -45,7 +45,7 @@ impl Service {
     async fn permitted(&self, request: &DownloadRequest) -> Result<Attachment, Error> {
         let id = FileName::parse(&request.name).ok_or(Error::NotFound)?.id;
         let found = match &request.access {
-            Some(Access::UserId(user_id)) => self.owned(user_id, id).await?,
+            Some(Access::UserId(user_id)) => self.readable(user_id, id).await?,
             Some(Access::Signature(signature)) => {
                 let now = self.clock.now().timestamp();
                 self.links

@@ -18,6 +18,14 @@ pub enum OpenError {
         /// What the system says.
         source: io::Error,
     },
+    /// The bucket cannot be written.
+    #[error("cannot keep files in the bucket {bucket}: {source}")]
+    Bucket {
+        /// The bucket of the settings.
+        bucket: String,
+        /// What the store says.
+        source: io::Error,
+    },
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DbErr),
@@ -38,6 +46,12 @@ pub(crate) enum Error {
     /// The file has more bytes than the settings allow.
     #[error("the file is larger than {limit} bytes")]
     TooLarge { limit: u64 },
+    /// The owner's files would take more than the settings allow.
+    #[error("the user's files would take more than {limit} bytes")]
+    QuotaExceeded { limit: u64 },
+    /// The sender of an upload brings too little.
+    #[error("the upload is too slow")]
+    TooSlow,
     /// The link was not made here, or its time is over.
     #[error("the link is not valid or has expired")]
     SignatureInvalid,
@@ -47,7 +61,7 @@ pub(crate) enum Error {
     /// There is no room on the disk, or none left for this process.
     #[error("there is no room for the file")]
     StorageFull(#[source] io::Error),
-    /// The disk failed.
+    /// The disk or the bucket failed.
     #[error("the file could not be read or written")]
     Disk(#[source] io::Error),
     /// The database failed.
@@ -67,23 +81,26 @@ impl From<io::Error> for Error {
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let reason = match &error {
-            Error::Invalid(_) | Error::Interrupted(_) => Reason::Invalid,
+            Error::Invalid(_) | Error::Interrupted(_) | Error::TooSlow => Reason::Invalid,
             Error::NotFound => Reason::AttachmentNotFound,
             Error::TooLarge { .. } => Reason::AttachmentTooLarge,
+            Error::QuotaExceeded { .. } => Reason::QuotaExceeded,
             Error::SignatureInvalid => Reason::SignatureInvalid,
             Error::StorageFull(cause) => {
                 tracing::error!(%cause, "the disk is full");
                 Reason::StorageFull
             }
             Error::Disk(cause) => {
-                tracing::error!(%cause, "the disk failed");
+                tracing::error!(%cause, "the disk or the bucket failed");
                 Reason::Internal
             }
             Error::Database(cause) => database(cause),
         };
         let fault = Fault::new(reason, error.to_string());
         match error {
-            Error::TooLarge { limit } => fault.with_limit(limit).into(),
+            Error::TooLarge { limit } | Error::QuotaExceeded { limit } => {
+                fault.with_limit(limit).into()
+            }
             _ => fault.into(),
         }
     }

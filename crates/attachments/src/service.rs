@@ -1,6 +1,5 @@
 //! The calls of `confab.attachments.v1.Attachments`.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use confab_database::Database;
@@ -12,62 +11,63 @@ use confab_runtime::{Clock, Tasks};
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
+use crate::blobs::{self, Blobs};
 use crate::content_type::is_inline;
 use crate::download::Download;
 use crate::error::{Error, OpenError};
-use crate::files::Files;
 use crate::link::{LinkKey, SECRET_BYTES, expiry};
 use crate::name::FileName;
 use crate::settings::Settings;
 use crate::store::{Attachment, Store};
 use crate::sweep::Sweep;
 
-/// The attachments service. Replicas share the database and the directory.
+/// The attachments service. Replicas share the database and the place of the bytes.
 #[derive(Clone)]
 pub struct Service {
     pub(crate) store: Store,
-    pub(crate) files: Files,
+    pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) links: LinkKey,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) max_file_bytes: u64,
+    pub(crate) min_bytes_per_second: u32,
+    pub(crate) quota_bytes: Option<u64>,
 }
 
 impl Service {
     /// Makes the directory and the secret for links when they are missing, tries whether files can be written, and
-    /// starts to sweep what crashes left. The database has its tables already.
+    /// starts to sweep what nobody needs any more. The database has its tables already.
     pub async fn open(
         database: Database,
         settings: &Settings,
         clock: Arc<dyn Clock>,
         tasks: Tasks,
     ) -> Result<Self, OpenError> {
-        let directory = settings.directory.as_path();
-        let files = Files::open(directory, tasks.clone())
-            .await
-            .map_err(|source| cannot_keep_files(directory, source))?;
+        let blobs = blobs::open(settings, tasks.clone()).await?;
         let store = Store::new(database);
         let mut secret = [0; SECRET_BYTES];
         getrandom::fill(&mut secret)?;
         let secret = store.link_secret(secret, clock.now()).await?;
         let sweep = Sweep {
-            files: files.clone(),
+            blobs: Arc::clone(&blobs),
             store: store.clone(),
             clock: clock.clone(),
         };
         sweep.start(&tasks);
         Ok(Self {
             store,
-            files,
+            blobs,
             links: LinkKey::new(&secret),
             clock,
             max_file_bytes: settings.max_file_bytes(),
+            min_bytes_per_second: settings.min_upload_bytes_per_second,
+            quota_bytes: settings.quota_bytes(),
         })
     }
 
-    /// A user's own file.
-    pub(crate) async fn owned(&self, user_id: &str, id: Uuid) -> Result<Attachment, Error> {
+    /// A file that a user owns or may read.
+    pub(crate) async fn readable(&self, user_id: &str, id: Uuid) -> Result<Attachment, Error> {
         let user_id = parse(user_id).ok_or(Error::NotFound)?;
-        let found = self.store.of(user_id).get(id).await?;
+        let found = self.store.readable_by(user_id, id).await?;
         found.ok_or(Error::NotFound)
     }
 
@@ -75,11 +75,11 @@ impl Service {
         match &request.by {
             Some(By::Id(id)) => {
                 let id = parse(id).ok_or(Error::NotFound)?;
-                self.owned(&request.user_id, id).await
+                self.readable(&request.user_id, id).await
             }
             Some(By::Name(name)) => {
                 let id = FileName::parse(name).ok_or(Error::NotFound)?.id;
-                let found = self.owned(&request.user_id, id).await?;
+                let found = self.readable(&request.user_id, id).await?;
                 found.named(name)
             }
             None => Err(Error::NotFound),
@@ -91,13 +91,36 @@ impl Service {
         else {
             return Ok(Vec::new());
         };
-        Ok(self.store.of(user_id).list(thread_id).await?)
+        let files = self.store.of(user_id);
+        let after = match request.after.as_str() {
+            "" => None,
+            after => {
+                let after = parse(after).ok_or(Error::NotFound)?;
+                Some(files.get(after).await?.ok_or(Error::NotFound)?)
+            }
+        };
+        let limit = Some(request.limit).filter(|limit| *limit > 0);
+        Ok(files.list(thread_id, after.as_ref(), limit).await?)
+    }
+
+    async fn keep(&self, request: &wire::KeepAttachmentRequest) -> Result<Attachment, Error> {
+        let (Some(user_id), Some(id)) = (parse(&request.user_id), parse(&request.id)) else {
+            return Err(Error::NotFound);
+        };
+        if !request.reader_id.is_empty() {
+            let reader_id = parse(&request.reader_id).ok_or(Error::NotFound)?;
+            if !self.store.is_reader(reader_id, id).await? {
+                return Err(Error::NotFound);
+            }
+        }
+        let kept = self.store.of(user_id).keep(id).await?;
+        kept.ok_or(Error::NotFound)
     }
 
     async fn link(&self, request: &wire::SignRequest) -> Result<wire::SignedQuery, Error> {
         let expires = expiry(self.clock.now().timestamp(), request.lifetime_seconds)?;
         let id = parse(&request.id).ok_or(Error::NotFound)?;
-        let name = self.owned(&request.user_id, id).await?.name;
+        let name = self.readable(&request.user_id, id).await?.name;
         let query = self.links.query(&name, expires);
         Ok(wire::SignedQuery { name, query })
     }
@@ -109,7 +132,7 @@ impl Service {
         if !self.store.of(user_id).delete(id).await? {
             return Err(Error::NotFound);
         }
-        self.files.remove(vec![id]).await;
+        self.blobs.remove(vec![id]).await;
         Ok(1)
     }
 
@@ -117,8 +140,8 @@ impl Service {
         &self,
         request: &wire::DeleteThreadAttachmentsRequest,
     ) -> Result<u32, Error> {
-        let (Some(user_id), Some(thread_id)) = (parse(&request.user_id), parse(&request.thread_id))
-        else {
+        let thread_id = parse(&request.thread_id).filter(|id| !id.is_nil());
+        let (Some(user_id), Some(thread_id)) = (parse(&request.user_id), thread_id) else {
             return Ok(0);
         };
         let mut deleted = 0;
@@ -128,7 +151,7 @@ impl Service {
                 return Ok(deleted);
             }
             deleted += u32::try_from(ids.len()).unwrap_or(u32::MAX);
-            self.files.remove(ids).await;
+            self.blobs.remove(ids).await;
         }
     }
 }
@@ -151,6 +174,14 @@ impl Attachments for Service {
     ) -> Result<Response<wire::Attachment>, Status> {
         let request = request.into_inner();
         let attachment = self.get(&request).await?;
+        Ok(Response::new(to_wire(attachment)))
+    }
+
+    async fn keep_attachment(
+        &self,
+        request: Request<wire::KeepAttachmentRequest>,
+    ) -> Result<Response<wire::Attachment>, Status> {
+        let attachment = self.keep(&request.into_inner()).await?;
         Ok(Response::new(to_wire(attachment)))
     }
 
@@ -205,7 +236,10 @@ pub(crate) fn to_wire(attachment: Attachment) -> wire::Attachment {
     wire::Attachment {
         id: attachment.id.to_string(),
         owner_id: attachment.owner_id.to_string(),
-        thread_id: attachment.thread_id.to_string(),
+        thread_id: match attachment.thread_id {
+            id if id.is_nil() => String::new(),
+            id => id.to_string(),
+        },
         inline: is_inline(&attachment.content_type),
         name: attachment.name,
         original_name: attachment.original_name,
@@ -213,12 +247,5 @@ pub(crate) fn to_wire(attachment: Attachment) -> wire::Attachment {
         size: attachment.size,
         sha256: attachment.sha256,
         created_at: Some(time::to_wire(attachment.created_at)),
-    }
-}
-
-fn cannot_keep_files(directory: &Path, source: std::io::Error) -> OpenError {
-    OpenError::Directory {
-        directory: directory.to_owned(),
-        source,
     }
 }

@@ -159,6 +159,7 @@ impl Backends {
         let request = ListAttachmentsRequest {
             user_id: user_id.to_string(),
             thread_id: thread_id.to_string(),
+            ..Default::default()
         };
         let listed = inner(self.attachments.clone().list_attachments(request).await)?;
         Ok(listed.attachments)

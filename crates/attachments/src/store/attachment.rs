@@ -12,12 +12,15 @@ pub(crate) struct Model {
     pub id: Uuid,
     pub name: String,
     pub owner_id: Uuid,
+    /// Nil: it belongs to no thread.
     pub thread_id: Uuid,
     pub original_name: String,
     pub content_type: String,
     pub size: i64,
     pub sha256: String,
     pub created_at: DateTime<Utc>,
+    /// When it is removed unless it is kept before; none: it stays.
+    pub reap_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -1,20 +1,27 @@
-//! What is known of the files. A user's files are only reached through [`Store::of`].
+//! What is known of the files. A user's own files are only reached through [`Store::of`].
 
 mod attachment;
 mod link_secret;
+mod owned;
+mod owner;
+mod reader;
 
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use confab_database::Database;
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QuerySelect,
 };
 use uuid::Uuid;
 
 pub(crate) use attachment::Model as Attachment;
 
+use crate::error::Error;
 use crate::link::SECRET_BYTES;
+use owned::Owned;
 
 /// Rows of one statement, at most.
 const BATCH: usize = 500;
@@ -34,18 +41,71 @@ impl Store {
 
     /// The files of one owner.
     pub(crate) fn of(&self, owner_id: Uuid) -> Owned<'_> {
-        Owned {
-            database: &self.database,
-            owner_id,
-        }
+        Owned::new(&self.database, owner_id)
     }
 
-    /// Writes a file down whose bytes are stored.
-    pub(crate) async fn insert(&self, attachment: Attachment) -> Result<Attachment, DbErr> {
+    /// Writes a file down whose bytes are stored, with its readers, unless its owner has too much then.
+    pub(crate) async fn insert(
+        &self,
+        attachment: Attachment,
+        readers: &[Uuid],
+        quota: Option<u64>,
+    ) -> Result<Attachment, Error> {
+        let transaction = self.database.begin().await?;
+        if let Some(limit) = quota {
+            let size = u64::try_from(attachment.size).unwrap_or_default();
+            let used = lock_usage(&transaction, attachment.owner_id).await?;
+            if used.saturating_add(size) > limit {
+                return Err(Error::QuotaExceeded { limit });
+            }
+        }
         attachment::Entity::insert(attachment.clone().into_active_model())
-            .exec_without_returning(self.database.write())
+            .exec_without_returning(&transaction)
             .await?;
+        let readers = readers.iter().map(|user_id| reader::Model {
+            attachment_id: attachment.id,
+            user_id: *user_id,
+        });
+        reader::Entity::insert_many(readers.map(IntoActiveModel::into_active_model))
+            .exec_without_returning(&transaction)
+            .await?;
+        transaction.commit().await?;
         Ok(attachment)
+    }
+
+    /// A file that a user owns or may read.
+    pub(crate) async fn readable_by(
+        &self,
+        user_id: Uuid,
+        id: Uuid,
+    ) -> Result<Option<Attachment>, DbErr> {
+        let readers = Query::select()
+            .column(reader::Column::UserId)
+            .from(reader::Entity)
+            .and_where(reader::Column::AttachmentId.eq(id))
+            .and_where(reader::Column::UserId.eq(user_id))
+            .to_owned();
+        let permitted = Condition::any()
+            .add(attachment::Column::OwnerId.eq(user_id))
+            .add(Expr::exists(readers));
+        attachment::Entity::find_by_id(id)
+            .filter(permitted)
+            .one(self.database.read())
+            .await
+    }
+
+    /// Whether a user may read a file without owning it.
+    pub(crate) async fn is_reader(&self, user_id: Uuid, id: Uuid) -> Result<bool, DbErr> {
+        let found = reader::Entity::find_by_id((id, user_id))
+            .one(self.database.read())
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// Forgets some files that were not kept in time and says which; none when there are no more.
+    pub(crate) async fn reap_some(&self, now: DateTime<Utc>) -> Result<Vec<Uuid>, DbErr> {
+        let due = attachment::Column::ReapAt.lte(now);
+        delete_some(&self.database, Condition::all().add(due)).await
     }
 
     /// A file, whoever owns it: for callers that have shown that they may read it.
@@ -96,59 +156,47 @@ impl Store {
     }
 }
 
-/// The files of one owner.
-pub(crate) struct Owned<'a> {
-    database: &'a Database,
-    owner_id: Uuid,
+/// How many bytes the files of a user take. Nobody else adds one until the transaction ends.
+async fn lock_usage(transaction: &DatabaseTransaction, owner_id: Uuid) -> Result<u64, DbErr> {
+    let owner = owner::Model { id: owner_id };
+    owner::Entity::insert(owner.into_active_model())
+        .on_conflict_do_nothing()
+        .exec_without_returning(transaction)
+        .await?;
+    owner::Entity::find_by_id(owner_id)
+        .lock_exclusive()
+        .one(transaction)
+        .await?;
+    let sum = attachment::Column::Size.sum().cast_as("bigint");
+    let used: Option<Option<i64>> = attachment::Entity::find()
+        .select_only()
+        .expr(sum)
+        .filter(attachment::Column::OwnerId.eq(owner_id))
+        .into_tuple()
+        .one(transaction)
+        .await?;
+    Ok(used
+        .flatten()
+        .and_then(|used| u64::try_from(used).ok())
+        .unwrap_or_default())
 }
 
-impl Owned<'_> {
-    pub(crate) async fn get(&self, id: Uuid) -> Result<Option<Attachment>, DbErr> {
-        attachment::Entity::find_by_id(id)
-            .filter(attachment::Column::OwnerId.eq(self.owner_id))
-            .one(self.database.read())
-            .await
-    }
-
-    /// The files of a thread, oldest first.
-    pub(crate) async fn list(&self, thread_id: Uuid) -> Result<Vec<Attachment>, DbErr> {
-        attachment::Entity::find()
-            .filter(attachment::Column::OwnerId.eq(self.owner_id))
-            .filter(attachment::Column::ThreadId.eq(thread_id))
-            .order_by_asc(attachment::Column::CreatedAt)
-            .order_by_asc(attachment::Column::Id)
-            .all(self.database.read())
-            .await
-    }
-
-    /// Forgets a file; says whether there was one.
-    pub(crate) async fn delete(&self, id: Uuid) -> Result<bool, DbErr> {
-        let deleted = attachment::Entity::delete_many()
-            .filter(attachment::Column::Id.eq(id))
-            .filter(attachment::Column::OwnerId.eq(self.owner_id))
-            .exec(self.database.write())
-            .await?;
-        Ok(deleted.rows_affected > 0)
-    }
-
-    /// Forgets some files of a thread and says which; none when there are no more.
-    pub(crate) async fn delete_some(&self, thread_id: Uuid) -> Result<Vec<Uuid>, DbErr> {
-        let transaction = self.database.begin().await?;
-        let ids: Vec<Uuid> = attachment::Entity::find()
-            .select_only()
-            .column(attachment::Column::Id)
-            .filter(attachment::Column::OwnerId.eq(self.owner_id))
-            .filter(attachment::Column::ThreadId.eq(thread_id))
-            .limit(BATCH as u64)
-            .lock_exclusive()
-            .into_tuple()
-            .all(&transaction)
-            .await?;
-        attachment::Entity::delete_many()
-            .filter(attachment::Column::Id.is_in(ids.iter().copied()))
-            .exec(&transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(ids)
-    }
+/// Forgets some of the files that a condition holds for and says which.
+async fn delete_some(database: &Database, condition: Condition) -> Result<Vec<Uuid>, DbErr> {
+    let transaction = database.begin().await?;
+    let ids: Vec<Uuid> = attachment::Entity::find()
+        .select_only()
+        .column(attachment::Column::Id)
+        .filter(condition)
+        .limit(BATCH as u64)
+        .lock_exclusive()
+        .into_tuple()
+        .all(&transaction)
+        .await?;
+    attachment::Entity::delete_many()
+        .filter(attachment::Column::Id.is_in(ids.iter().copied()))
+        .exec(&transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(ids)
 }

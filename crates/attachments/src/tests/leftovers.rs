@@ -18,35 +18,52 @@ use tokio::sync::oneshot;
 use tonic::Status;
 use uuid::Uuid;
 
+use super::bucket::Bucket;
 use crate::error::Error;
 use crate::sweep::Sweep;
-use crate::{Service, Settings};
+use crate::{Place, Service, Settings};
+
+const THREAD: &str = "018f0000-0000-7000-8000-00000000000a";
 
 struct House {
     service: Service,
     sweep: Sweep,
     clock: ManualClock,
     tasks: Tasks,
-    folder: TempDir,
+    bytes: Bytes,
     scratch: Scratch,
 }
 
+/// Where a house has its bytes, to be looked at from outside.
+enum Bytes {
+    Files(TempDir),
+    S3(Bucket),
+}
+
 impl House {
-    async fn both() -> Vec<Self> {
+    /// One on each database with each place for bytes.
+    async fn all() -> Vec<Self> {
         let mut houses = Vec::new();
-        for scratch in Scratch::both().await {
-            houses.push(Self::build(scratch).await);
+        for place in [Place::Files, Place::S3] {
+            for scratch in Scratch::both().await {
+                houses.push(Self::build(scratch, place).await);
+            }
         }
         houses
     }
 
-    async fn build(scratch: Scratch) -> Self {
+    async fn build(scratch: Scratch, place: Place) -> Self {
         scratch.database.migrate::<Migrator>().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
+        let bucket = Bucket::start().await;
         let settings = Settings {
             database: settings("sqlite:unused"),
+            store: place,
             directory: folder.path().join("files"),
             max_file_mib: 1,
+            quota_mib: 1,
+            min_upload_bytes_per_second: 1024,
+            s3: bucket.settings(),
         };
         let clock = ManualClock::at(SystemClock.now());
         let tasks = Tasks::new();
@@ -59,33 +76,55 @@ impl House {
         .await
         .unwrap();
         let sweep = Sweep {
-            files: service.files.clone(),
+            blobs: Arc::clone(&service.blobs),
             store: service.store.clone(),
             clock: Arc::new(clock.clone()),
+        };
+        let bytes = match place {
+            Place::Files => Bytes::Files(folder),
+            Place::S3 => Bytes::S3(bucket),
         };
         Self {
             service,
             sweep,
             clock,
             tasks,
-            folder,
+            bytes,
             scratch,
         }
     }
 
-    /// Names of all files below the directory, once nothing is under way any more.
+    /// Names of all files there are, once nothing is under way any more.
     async fn left(&self) -> Vec<String> {
         assert!(self.tasks.stop(Duration::from_secs(10)).await);
         let mut found = Vec::new();
-        collect(self.folder.path(), &mut found);
+        match &self.bytes {
+            Bytes::Files(folder) => collect(folder.path(), &mut found),
+            Bytes::S3(bucket) => {
+                let keys = bucket.keys();
+                let names = keys.iter().filter_map(|key| key.rsplit('/').next());
+                found.extend(names.map(str::to_owned));
+            }
+        }
         found.sort();
         found
     }
 
-    async fn store(&self) -> String {
-        let parts = stream::iter([chunk(b"kept"), commit()].map(Ok));
-        let stored = self.service.receive(parts).await.unwrap();
-        stored.id.simple().to_string()
+    /// Puts a file there that is none of ours.
+    fn leave(&self, name: &str) {
+        match &self.bytes {
+            Bytes::Files(folder) => {
+                let path = folder.path().join("files/staging").join(name);
+                std::fs::write(path, "of the operator").unwrap();
+            }
+            Bytes::S3(bucket) => bucket.replace(&format!("attachments/ab/{name}"), Some(b"")),
+        }
+    }
+
+    /// Stores a file of this thread, if any.
+    async fn store(&self, thread_id: &str) -> Uuid {
+        let parts = stream::iter([chunk(b"kept"), commit(thread_id)].map(Ok));
+        self.service.receive(parts).await.unwrap().id
     }
 }
 
@@ -106,12 +145,13 @@ fn chunk(bytes: &[u8]) -> UploadRequest {
     }
 }
 
-fn commit() -> UploadRequest {
+fn commit(thread_id: &str) -> UploadRequest {
     let commit = Commit {
         owner_id: Uuid::from_u128(1).to_string(),
-        thread_id: Uuid::from_u128(2).to_string(),
+        thread_id: thread_id.to_owned(),
         original_name: "notes.txt".to_owned(),
         declared_type: "text/plain".to_owned(),
+        reader_ids: vec![Uuid::from_u128(3).to_string()],
     };
     UploadRequest {
         part: Some(Part::Commit(commit)),
@@ -120,7 +160,7 @@ fn commit() -> UploadRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_is_dropped_leaves_nothing() {
-    for house in House::both().await {
+    for house in House::all().await {
         let (reached, has_reached) = oneshot::channel();
         let then_silence = stream::once(async move {
             reached.send(()).unwrap();
@@ -137,8 +177,8 @@ async fn an_upload_that_is_dropped_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_fails_leaves_nothing() {
-    for house in House::both().await {
-        let mut malformed = commit();
+    for house in House::all().await {
+        let mut malformed = commit(THREAD);
         if let Some(Part::Commit(commit)) = &mut malformed.part {
             commit.owner_id = "somebody".to_owned();
         }
@@ -152,7 +192,7 @@ async fn an_upload_that_fails_leaves_nothing() {
             ),
             (vec![Ok(chunk(b"whole")), Ok(malformed)], Reason::Invalid),
             (
-                vec![Ok(chunk(&vec![0; 64 * 1024 + 1])), Ok(commit())],
+                vec![Ok(chunk(&vec![0; 64 * 1024 + 1])), Ok(commit(THREAD))],
                 Reason::Invalid,
             ),
             (vec![Ok(large); 17], Reason::AttachmentTooLarge),
@@ -171,42 +211,79 @@ async fn an_upload_that_fails_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_crashes_left_is_swept_after_a_day_and_files_are_not() {
-    for house in House::both().await {
-        let stored = house.store().await;
-        let files = &house.service.files;
-        // A crash before the file is moved, and one between that and its row.
-        std::mem::forget(files.stage().await.unwrap());
-        let orphan = Uuid::new_v4();
-        let staged = files.stage().await.unwrap();
-        let placed = files
-            .place(staged, orphan, house.clock.now().into())
-            .await
-            .unwrap();
-        placed.keep();
-        std::fs::write(
-            house.folder.path().join("files/staging/README"),
-            "of the operator",
-        )
-        .unwrap();
+    for house in House::all().await {
+        let stored = house.store(THREAD).await;
+        // A crash before the file is finished, and one between that and its row.
+        let blobs = &house.service.blobs;
+        std::mem::forget(blobs.begin(Uuid::new_v4()).await.unwrap());
+        let orphan = blobs.begin(Uuid::new_v4()).await.unwrap();
+        orphan.finish(0, house.clock.now().into()).await.unwrap();
+        house.leave("README");
+        let before = house.left().await;
 
         house.clock.advance(TimeDelta::hours(23));
         house.sweep.run().await.unwrap();
-        assert_eq!(house.left().await.len(), 4, "what may be under way stays");
+        assert_eq!(house.left().await, before, "what may be under way stays");
 
         house.clock.advance(TimeDelta::hours(2));
         house.sweep.run().await.unwrap();
-        let mut rest = vec![stored, "README".to_owned()];
+        let mut rest = vec![stored.simple().to_string(), "README".to_owned()];
         rest.sort();
         assert_eq!(house.left().await, rest);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_no_message_carries_is_reaped_after_a_day() {
+    for house in House::all().await {
+        let unkept = house.store("").await;
+        let kept = house.store("").await;
+        let of_a_thread = house.store(THREAD).await;
+        let owned = house.service.store.of(Uuid::from_u128(1));
+        assert!(owned.keep(kept).await.unwrap().is_some());
+
+        house
+            .clock
+            .advance(TimeDelta::hours(24) - TimeDelta::seconds(1));
+        house.sweep.run().await.unwrap();
+        assert_eq!(house.left().await.len(), 3);
+
+        house.clock.advance(TimeDelta::seconds(1));
+        house.sweep.run().await.unwrap();
+        let mut rest = [kept, of_a_thread].map(|id| id.simple().to_string());
+        rest.sort();
+        assert_eq!(house.left().await, rest);
+        assert!(owned.keep(unkept).await.unwrap().is_none());
+        assert!(owned.get(of_a_thread).await.unwrap().is_some());
+    }
+}
+
+/// Time passes by itself here whenever nothing else can happen.
+#[tokio::test]
+async fn an_upload_that_is_too_slow_ends_and_leaves_nothing() {
+    for house in House::all().await {
+        tokio::time::pause();
+        let second = Duration::from_secs(1);
+        let trickle = stream::unfold((), move |()| async move {
+            tokio::time::sleep(second).await;
+            Some((Ok(chunk(&[0; 1023])), ()))
+        });
+        let silence = stream::iter([Ok(chunk(b"half"))]).chain(stream::pending());
+        for parts in [trickle.boxed(), silence.boxed()] {
+            let refused = house.service.receive(parts).await.unwrap_err();
+            assert!(matches!(refused, Error::TooSlow), "{refused}");
+        }
+        tokio::time::resume();
+        assert_eq!(house.left().await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_kept_when_its_row_cannot_be_written_and_swept_later() {
-    for house in House::both().await {
+    for house in House::all().await {
         let Scratch { database, .. } = &house.scratch;
         database.close().await.unwrap();
-        let parts = stream::iter([chunk(b"whole"), commit()].map(Ok));
+        let parts = stream::iter([chunk(b"whole"), commit(THREAD)].map(Ok));
         let refused = house.service.receive(parts).await.unwrap_err();
         assert_eq!(
             Fault::from(Status::from(refused)).reason,

@@ -1,16 +1,20 @@
-//! The attachments service through its client, on SQLite and on PostgreSQL.
+//! The attachments service through its client, on SQLite and on PostgreSQL, with its bytes in a directory and in a bucket.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod access;
+mod bucket;
 mod download;
+mod keep;
 mod open;
+mod parts;
+mod quota;
 mod upload;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use confab_attachments::{Service, Settings};
+use confab_attachments::{Place, S3, Service, Settings};
 use confab_database::Database;
 use confab_database::scratch::{Scratch, settings};
 use confab_migrations::attachments::Migrator;
@@ -27,38 +31,57 @@ use futures_util::{Stream, stream};
 use tempfile::TempDir;
 use tonic::Status;
 
+use bucket::Bucket;
+
 const OWNER: &str = "018f0000-0000-7000-8000-000000000001";
 const STRANGER: &str = "018f0000-0000-7000-8000-000000000002";
 const THREAD: &str = "018f0000-0000-7000-8000-00000000000a";
 const OTHER_THREAD: &str = "018f0000-0000-7000-8000-00000000000b";
 
-/// The service with a database, a directory and a clock of its own.
+/// The service with a database, a place for its bytes and a clock of its own.
 struct House {
     client: AttachmentsClient<Lane>,
     clock: ManualClock,
     tasks: Tasks,
-    folder: TempDir,
+    bytes: Bytes,
     database: Database,
     _scratch: Scratch,
 }
 
+/// Where a house has its bytes, to be looked at from outside.
+enum Bytes {
+    Files(TempDir),
+    S3(Bucket),
+}
+
 impl House {
-    /// One on each database.
-    async fn both() -> Vec<Self> {
+    /// One on each database with each place for bytes.
+    async fn all() -> Vec<Self> {
+        Self::all_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    async fn all_with(change: impl Fn(&mut Settings)) -> Vec<Self> {
         let mut houses = Vec::new();
-        for scratch in Scratch::both().await {
-            houses.push(Self::build(scratch).await);
+        for place in [Place::Files, Place::S3] {
+            for scratch in Scratch::both().await {
+                houses.push(Self::build(scratch, place, &change).await);
+            }
         }
         houses
     }
 
-    async fn build(scratch: Scratch) -> Self {
+    async fn build(scratch: Scratch, place: Place, change: impl Fn(&mut Settings)) -> Self {
         let database = scratch.database.clone();
         database.migrate::<Migrator>().await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
+        let bytes = match place {
+            Place::Files => Bytes::Files(tempfile::tempdir().unwrap()),
+            Place::S3 => Bytes::S3(Bucket::start().await),
+        };
+        let mut settings = bytes.settings();
+        change(&mut settings);
         let clock = ManualClock::at(SystemClock.now());
         let tasks = Tasks::new();
-        let settings = settings_in(folder.path().join("files"));
         let service = Service::open(
             database.clone(),
             &settings,
@@ -71,7 +94,7 @@ impl House {
             client: client(service),
             clock,
             tasks,
-            folder,
+            bytes,
             database,
             _scratch: scratch,
         }
@@ -103,23 +126,68 @@ impl House {
         Ok((header, bytes))
     }
 
-    /// How many files there are below the directory, once nothing is under way any more.
+    /// How many files there are, finished or not, once nothing is under way any more.
     async fn files(&self) -> usize {
         assert!(self.tasks.stop(Duration::from_secs(10)).await);
-        let mut folders = vec![self.folder.path().to_owned()];
-        let mut count = 0;
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let entry = entry.unwrap();
-                if entry.file_type().unwrap().is_dir() {
-                    folders.push(entry.path());
-                } else {
-                    count += 1;
-                }
-            }
+        match &self.bytes {
+            Bytes::Files(folder) => count(folder.path()),
+            Bytes::S3(bucket) => bucket.keys().len(),
         }
-        count
     }
+}
+
+impl Bytes {
+    fn settings(&self) -> Settings {
+        match self {
+            Self::Files(folder) => settings_in(folder.path().join("files")),
+            Self::S3(bucket) => Settings {
+                store: Place::S3,
+                s3: bucket.settings(),
+                ..settings_in(PathBuf::new())
+            },
+        }
+    }
+
+    /// The bytes of a file as they are kept.
+    fn of(&self, id: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::Files(folder) => std::fs::read(path(folder, id)).ok(),
+            Self::S3(bucket) => bucket.object(&key(id)),
+        }
+    }
+
+    /// Makes the bytes of a file others, or loses them.
+    fn replace(&self, id: &str, bytes: Option<&[u8]>) {
+        match (self, bytes) {
+            (Self::Files(folder), Some(bytes)) => std::fs::write(path(folder, id), bytes).unwrap(),
+            (Self::Files(folder), None) => std::fs::remove_file(path(folder, id)).unwrap(),
+            (Self::S3(bucket), bytes) => bucket.replace(&key(id), bytes),
+        }
+    }
+}
+
+fn path(folder: &TempDir, id: &str) -> PathBuf {
+    let digits = id.replace('-', "");
+    let files = folder.path().join("files");
+    files.join(&digits[..2]).join(&digits[2..4]).join(&digits)
+}
+
+fn key(id: &str) -> String {
+    let digits = id.replace('-', "");
+    format!("attachments/{}/{digits}", &digits[..2])
+}
+
+fn count(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let counts = entries.map(|entry| {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            count(&entry.path())
+        } else {
+            1
+        }
+    });
+    counts.sum()
 }
 
 fn client(service: Service) -> AttachmentsClient<Lane> {
@@ -130,8 +198,19 @@ fn client(service: Service) -> AttachmentsClient<Lane> {
 fn settings_in(directory: PathBuf) -> Settings {
     Settings {
         database: settings("sqlite:unused"),
+        store: Place::Files,
         directory,
         max_file_mib: 1,
+        quota_mib: 0,
+        min_upload_bytes_per_second: 0,
+        s3: S3 {
+            bucket: String::new(),
+            endpoint: String::new(),
+            region: String::new(),
+            access_key_id: String::new(),
+            secret_access_key: String::new().into(),
+            allow_http: false,
+        },
     }
 }
 
@@ -147,6 +226,7 @@ fn commit(thread_id: &str, name: &str, declared_type: &str) -> UploadRequest {
         thread_id: thread_id.to_owned(),
         original_name: name.to_owned(),
         declared_type: declared_type.to_owned(),
+        ..Default::default()
     };
     UploadRequest {
         part: Some(Up::Commit(commit)),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use confab_attachments::{OpenError, Service};
+use confab_attachments::{OpenError, Place, S3, Service, Settings};
 use confab_database::Database;
 use confab_database::scratch::Scratch;
 use confab_migrations::attachments::Migrator;
@@ -60,8 +60,9 @@ async fn replicas_that_start_at_once_share_files_and_sign_alike() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_cannot_be_one_is_refused_by_name() {
-    for house in House::both().await {
-        let file = house.folder.path().join("a file");
+    for house in House::all().await {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a file");
         std::fs::write(&file, "in the way").unwrap();
         let Err(refused) = open(&house.database, file.clone(), &house.clock).await else {
             panic!("opened on a file");
@@ -73,18 +74,42 @@ async fn a_directory_that_cannot_be_one_is_refused_by_name() {
     }
 }
 
+/// Makes settings wrong.
+type Spoil = fn(&mut Settings);
+
 #[test]
 fn settings_that_cannot_work_are_refused() {
-    let good = settings_in(PathBuf::from("files"));
-    assert!(good.validate().is_ok());
-    let no_directory = confab_attachments::Settings {
+    let files = settings_in(PathBuf::from("files"));
+    assert!(files.validate().is_ok());
+    let bucket = Settings {
+        store: Place::S3,
         directory: PathBuf::new(),
-        ..good.clone()
+        s3: S3 {
+            bucket: "files".to_owned(),
+            region: "eu-central-1".to_owned(),
+            ..files.s3.clone()
+        },
+        ..files.clone()
     };
-    assert!(no_directory.validate().is_err());
-    let no_size = confab_attachments::Settings {
-        max_file_mib: 0,
-        ..good
-    };
-    assert!(no_size.validate().is_err());
+    assert!(bucket.validate().is_ok());
+
+    let cases: [(&Settings, Spoil); 8] = [
+        (&files, |settings| settings.directory = PathBuf::new()),
+        (&files, |settings| settings.max_file_mib = 0),
+        (&bucket, |settings| settings.max_file_mib = 50_001),
+        (&bucket, |settings| settings.s3.bucket = String::new()),
+        (&bucket, |settings| settings.s3.region = String::new()),
+        (&bucket, |settings| settings.s3.access_key_id = "id".into()),
+        (&bucket, |settings| {
+            settings.s3.secret_access_key = "secret".into();
+        }),
+        (&bucket, |settings| {
+            settings.s3.endpoint = "http://store:9000".into();
+        }),
+    ];
+    for (index, (good, spoil)) in cases.into_iter().enumerate() {
+        let mut settings = good.clone();
+        spoil(&mut settings);
+        assert!(settings.validate().is_err(), "case {index}");
+    }
 }

@@ -256,6 +256,7 @@ impl House {
             thread_id: thread.id.clone(),
             original_name: "notes.txt".to_owned(),
             declared_type: "text/plain".to_owned(),
+            ..Default::default()
         };
         let parts = [Part::Chunk(b"Some notes.".to_vec()), Part::Commit(commit)];
         let parts = parts.map(|part| UploadRequest { part: Some(part) });
@@ -268,6 +269,7 @@ impl House {
         let request = ListAttachmentsRequest {
             user_id: user.id.clone(),
             thread_id: thread.id.clone(),
+            ..Default::default()
         };
         let mut attachments = self.observer.attachments.clone();
         let listed = attachments.list_attachments(request).await;
