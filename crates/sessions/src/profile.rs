@@ -27,6 +27,10 @@ pub(crate) struct Profile {
 
 /// What changes; `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::option_option,
+    reason = "not named, emptied and given are three different things"
+)]
 pub(crate) struct Changes {
     /// `Some(None)` takes the address away.
     pub(crate) email: Option<Option<Email>>,
