@@ -10,7 +10,7 @@ use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpServer, web};
 use confab_cache::Cache;
 use confab_delivery::{Delivery, GatewayId};
-use confab_runtime::{Clock, Tasks};
+use confab_runtime::{Clock, SystemClock, Tasks};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -70,9 +70,8 @@ pub enum GatewayError {
 pub async fn serve(
     settings: Settings,
     backends: Backends,
-    delivery: Delivery,
     cache: Cache,
-    clock: Arc<dyn Clock>,
+    delivery: Delivery,
     listeners: Vec<TcpListener>,
     tasks: Tasks,
 ) -> Result<(), GatewayError> {
@@ -80,7 +79,7 @@ pub async fn serve(
     let gateway = web::Data::new(Gateway {
         revocations,
         live: Live::open(GatewayId::new(), &backends, &delivery, &cache, &tasks),
-        clock,
+        clock: Arc::new(SystemClock),
         backends,
         auth: settings.auth.mode,
         origins: Origins::new(&settings),

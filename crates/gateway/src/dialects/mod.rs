@@ -1,6 +1,8 @@
 //! The wire languages, a room each. Rooms know nothing of each other; a further language is a folder and a line here.
 
+mod account;
 mod assistant;
+mod groups;
 
 use actix_web::web::ServiceConfig;
 use confab_cache::Cache;
@@ -12,6 +14,7 @@ use crate::settings::Settings;
 #[derive(Debug, Clone)]
 pub(crate) struct Rooms {
     assistant: assistant::Room,
+    groups: groups::Groups,
 }
 
 impl Rooms {
@@ -19,11 +22,14 @@ impl Rooms {
     pub(crate) fn open(settings: &Settings, gateway: &Gateway, cache: &Cache) -> Self {
         Self {
             assistant: assistant::Room::open(&settings.assistant, gateway, cache),
+            groups: groups::Groups::open(&settings.groups),
         }
     }
 
     /// The routes of every room. The assistant's `/ws` takes every path below it that no room before it has taken.
     pub(crate) fn routes(&self, config: &mut ServiceConfig, gateway: &Gateway) {
+        groups::routes(config, self.groups.clone());
+        account::routes(config, gateway);
         self.assistant.routes(config, gateway);
     }
 }

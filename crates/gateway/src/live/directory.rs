@@ -17,6 +17,9 @@ use uuid::Uuid;
 /// How often all users are told again; the cache forgets what it has not heard for several of these.
 const PERIOD: Duration = Duration::from_secs(10);
 
+/// How long the cache believes what it was told.
+const LIFE: Duration = Duration::from_secs(35);
+
 /// Who is here.
 #[derive(Debug)]
 pub(super) struct Directory(Arc<Book>);
@@ -104,8 +107,11 @@ impl Book {
             };
             let (here, gone) = self.news(all);
             let told = async {
-                let _ = (&gateway, &here, &gone, &cache, all);
-                Ok::<(), confab_cache::CacheError>(())
+                if all {
+                    cache.beat(&gateway, LIFE).await?;
+                }
+                cache.gone(&gateway, &gone).await?;
+                cache.seen(&gateway, &here, LIFE).await
             };
             let result = told.await;
             if let Err(error) = &result
@@ -117,14 +123,13 @@ impl Book {
         }
     }
 
-    fn news(&self, all: bool) -> (Vec<String>, Vec<String>) {
+    fn news(&self, all: bool) -> (Vec<Uuid>, Vec<Uuid>) {
         let mut users = self.lock();
         let come = std::mem::take(&mut users.come);
         let gone = std::mem::take(&mut users.gone);
         let ids = |ids: Vec<Uuid>, here| {
-            ids.iter()
+            ids.into_iter()
                 .filter(|id| users.here.contains_key(id) == here)
-                .map(Uuid::to_string)
                 .collect()
         };
         let here = if all {

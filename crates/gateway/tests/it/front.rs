@@ -1,7 +1,6 @@
 //! A gateway that listens on a port of its own.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::time::Duration;
 
 use confab_cache::Cache;
@@ -9,7 +8,7 @@ use confab_delivery::Delivery;
 use confab_gateway::settings::{Assistant, Auth, Groups, Sockets};
 use confab_gateway::{AuthMode, Backends, GatewayError, Mirror, Settings, serve};
 use confab_rpc::Lane;
-use confab_runtime::{SystemClock, Tasks};
+use confab_runtime::Tasks;
 use tokio::sync::oneshot;
 use tonic::transport::Endpoint;
 
@@ -66,9 +65,8 @@ impl Front {
         let serving = serve(
             settings,
             backends,
-            delivery,
             cache.unwrap(),
-            Arc::new(SystemClock),
+            delivery,
             vec![listener],
             tasks.clone(),
         );
