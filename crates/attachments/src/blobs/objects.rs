@@ -38,6 +38,8 @@ const PREFIX: &str = "attachments";
 const PART_BYTES: usize = 5 * 1024 * 1024;
 /// How long the store may be silent. A whole download may take as long as its reader likes.
 const SILENCE: Duration = Duration::from_secs(30);
+/// Objects removed at a time.
+const REMOVALS: usize = 16;
 const CONNECT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(20);
 
@@ -128,9 +130,10 @@ impl Blobs for Objects {
     }
 
     async fn remove(&self, ids: Vec<Uuid>) {
-        for id in ids {
+        let removing = stream::iter(ids).map(|id| async move {
             remove(&self.bucket, &path(id)).await;
-        }
+        });
+        removing.buffer_unordered(REMOVALS).collect::<()>().await;
     }
 
     async fn older(&self, first: u8, before: SystemTime) -> io::Result<Vec<Uuid>> {

@@ -213,11 +213,15 @@ async fn an_upload_that_fails_leaves_nothing() {
 async fn what_crashes_left_is_swept_after_a_day_and_files_are_not() {
     for house in House::all().await {
         let stored = house.store(THREAD).await;
-        // A crash before the file is finished, and one between that and its row.
+        // A crash before the file is finished, and some between that and their rows.
         let blobs = &house.service.blobs;
         std::mem::forget(blobs.begin(Uuid::new_v4()).await.unwrap());
-        let orphan = blobs.begin(Uuid::new_v4()).await.unwrap();
-        orphan.finish(0, house.clock.now().into()).await.unwrap();
+        for number in 0..5 {
+            // All in one branch, so that a bucket lists them on several pages.
+            let orphan = blobs.begin(Uuid::from_u128(0xAB << 120 | number));
+            let at = house.clock.now().into();
+            orphan.await.unwrap().finish(0, at).await.unwrap();
+        }
         house.leave("README");
         let before = house.left().await;
 
