@@ -2,17 +2,14 @@
 
 use std::net::SocketAddr;
 
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use uuid::Uuid;
 
+use crate::Socket;
+
 /// One socket of the front end.
-pub struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub struct Client(Socket);
 
 impl Client {
     /// Connects to `/ws`.
@@ -28,13 +25,7 @@ impl Client {
         path: &str,
         headers: &[(&'static str, &str)],
     ) -> Result<Self, Error> {
-        let mut request = format!("ws://{address}{path}").into_client_request()?;
-        for (name, value) in headers {
-            let value = HeaderValue::from_str(value).expect("a header's value");
-            request.headers_mut().insert(*name, value);
-        }
-        let (socket, _) = connect_async(request).await?;
-        Ok(Self(socket))
+        Socket::open(address, path, headers).await.map(Self)
     }
 
     /// Sends one request and waits for its reply.
@@ -83,14 +74,12 @@ impl Client {
 
     /// Sends a text frame as it is.
     pub async fn send(&mut self, text: &str) {
-        let sent = self.0.send(Message::text(text)).await;
-        sent.expect("the socket takes the frame");
+        self.0.send_text(text).await;
     }
 
     /// Sends any message.
     pub async fn send_message(&mut self, message: Message) {
-        let sent = self.0.send(message).await;
-        sent.expect("the socket takes the message");
+        self.0.send(message).await;
     }
 
     /// The next reply, whatever opcode it has; pings in between are answered by the library.
@@ -102,12 +91,6 @@ impl Client {
 
     /// The next message that is not a ping or pong.
     pub async fn message(&mut self) -> Message {
-        loop {
-            let message = self.0.next().await.expect("the socket is open");
-            let message = message.expect("the socket works");
-            if !message.is_ping() && !message.is_pong() {
-                return message;
-            }
-        }
+        self.0.message().await.expect("the socket works")
     }
 }

@@ -21,7 +21,12 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
             }
         }
     };
-    timeout(NEVER, found)
+    in_time(what, found).await
+}
+
+/// What `work` gives; a test that would wait for ever fails instead.
+pub async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
+    timeout(NEVER, work)
         .await
         .unwrap_or_else(|_| panic!("it never happened: {what}"))
 }

@@ -10,10 +10,19 @@
 pub mod agent;
 pub mod assistant;
 pub mod checker;
+pub mod direct;
 mod eventually;
+pub mod groups;
 pub mod history;
 pub mod openai;
+pub mod people;
+mod proxy;
+mod rest;
+mod socket;
 mod system;
 
-pub use eventually::eventually;
-pub use system::{Shape, System};
+pub use eventually::{eventually, in_time};
+pub use proxy::Proxy;
+pub use rest::Rest;
+pub use socket::{Received, Socket};
+pub use system::{Part, RABBITMQ, REDIS, Shape, System, named_by};

@@ -13,6 +13,7 @@ mod command_line;
 mod crash;
 mod faults;
 mod files;
+mod people;
 mod providers;
 mod settings;
 mod tokens;

@@ -1,0 +1,113 @@
+//! The broker is an accelerator: without it everything works, slower.
+
+use std::net::SocketAddr;
+
+use confab_testkit::history::Message;
+use confab_testkit::{Proxy, RABBITMQ, Rest, Shape, System, direct, eventually, named_by};
+use reqwest::Url;
+
+use super::gateway;
+use super::load::{Load, Watch};
+
+const SENDS: usize = 60;
+const TOTAL: usize = 5 * SENDS;
+
+/// A wire to the broker, and the URL of its near end.
+async fn wire(whole: bool) -> (Proxy, String) {
+    let mut url: Url = named_by(RABBITMQ).parse().unwrap();
+    let (host, port) = (
+        url.host_str().unwrap().to_owned(),
+        url.port().unwrap_or(5672),
+    );
+    let mut targets = tokio::net::lookup_host((host, port)).await.unwrap();
+    let target: SocketAddr = targets.next().unwrap();
+    let proxy = Proxy::start(target, whole).await;
+    url.set_host(Some("127.0.0.1")).unwrap();
+    url.set_port(Some(proxy.address().port())).unwrap();
+    (proxy, url.to_string())
+}
+
+/// Waits until every gateway says that it is degraded, or no longer.
+async fn until_degraded(system: &System, degraded: bool) {
+    for address in system.addresses() {
+        let rest = Rest::anonymous(address);
+        eventually(&format!("degraded: {degraded}"), async || {
+            let (status, body) = rest.get("/readyz").await;
+            assert_eq!(status, 200, "without the broker it is ready all the same");
+            (body.to_string().contains("degraded") == degraded).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Sends over both gateways; each arrives at the other.
+async fn talk(
+    ann: &mut direct::Client,
+    ben: &mut direct::Client,
+    about: &str,
+    said: &mut Vec<Message>,
+) {
+    for index in 0..10 {
+        let (question, answer) = (format!("{about}? {index}"), format!("{about}! {index}"));
+        said.push(ann.say(ben.person.id, &question).await);
+        ben.hear("re_message", &question).await;
+        said.push(ben.say(ann.person.id, &answer).await);
+        ann.hear("re_message", &answer).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delivery_goes_on_without_the_broker_and_comes_back_to_it() {
+    let (proxy, url) = wire(false).await;
+    let settings = [("delivery.url", url.as_str())];
+    let system = System::start_with(Shape::Split, &settings).await;
+    let [ann, ben] = system.people_named(["ann", "ben"]).await;
+    let mut ann = direct::Client::connect(gateway(&system, 0), &ann).await;
+    let mut ben = direct::Client::connect(gateway(&system, 1), &ben).await;
+    let mut said = Vec::new();
+    until_degraded(&system, true).await;
+    talk(&mut ann, &mut ben, "away from the start", &mut said).await;
+    proxy.mend();
+    until_degraded(&system, false).await;
+    talk(&mut ann, &mut ben, "there", &mut said).await;
+    proxy.cut();
+    until_degraded(&system, true).await;
+    talk(&mut ann, &mut ben, "away again", &mut said).await;
+    proxy.mend();
+    until_degraded(&system, false).await;
+    talk(&mut ann, &mut ben, "back again", &mut said).await;
+    assert_eq!(ann.heard(), said);
+    assert_eq!(ben.heard(), said);
+    system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_goes_under_load_breaks_nothing() {
+    let (proxy, url) = wire(true).await;
+    let settings = [("delivery.url", url.as_str())];
+    let mut system = System::start_with(Shape::Split, &settings).await;
+    let load = Load::prepare(&system, SENDS).await;
+    let cut = async |_: &mut System, load: &mut Watch| {
+        for share in [4, 2] {
+            load.acknowledged(TOTAL / share).await;
+            proxy.cut();
+            load.acknowledged(TOTAL / share + TOTAL / 8).await;
+            proxy.mend();
+        }
+    };
+    assert_eq!(load.run(&mut system, cut).await, []);
+    system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cache_is_not_needed_for_delivery() {
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", nowhere.local_addr().unwrap());
+    drop(nowhere);
+    let settings = [("cache.url", url.as_str())];
+    let mut system = System::start_with(Shape::Split, &settings).await;
+    let load = Load::prepare(&system, SENDS).await;
+    assert_eq!(load.run(&mut system, async |_, _| {}).await, []);
+    until_degraded(&system, true).await;
+    system.stop().await;
+}

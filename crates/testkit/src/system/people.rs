@@ -1,0 +1,129 @@
+//! The people of a system, and what its tables hold of their conversations.
+
+use confab::Role;
+use confab_rpc::sessions::{GetUserRequest, IssueTokenRequest, get_user_request};
+use confab_rpc::threads::{Entry, EntryKind, ReadLogRequest};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::System;
+use crate::Rest;
+use crate::checker::Table;
+use crate::history::Message;
+use crate::people::Person;
+
+/// Longer than any test.
+const TOKEN_SECONDS: u32 = 3600;
+
+const PASSWORD: &str = "correct horse battery staple";
+
+impl System {
+    /// Makes somebody of a name that nobody had before, with a token.
+    pub async fn person(&self, name: &str) -> Person {
+        let username = format!("{name}-{}", Uuid::now_v7().simple());
+        if self.find_lane(Role::Sessions).is_none() {
+            return self.register(&username).await;
+        }
+        let id = self.add_user(&username, &[], 0).await;
+        let by = get_user_request::By::Id(id.to_string());
+        let request = GetUserRequest { by: Some(by) };
+        let user = self.sessions().get_user(request).await;
+        let user = user.expect("the user is there").into_inner();
+        let request = IssueTokenRequest {
+            user_id: id.to_string(),
+            lifetime_seconds: TOKEN_SECONDS,
+        };
+        let issued = self.sessions().issue_token(request).await;
+        Person {
+            id,
+            number: user.number,
+            username,
+            token: issued.expect("the token is made").into_inner().token,
+        }
+    }
+
+    /// Makes several people.
+    pub async fn people_named<const N: usize>(&self, names: [&str; N]) -> [Person; N] {
+        let mut people = Vec::new();
+        for name in names {
+            people.push(self.person(name).await);
+        }
+        people.try_into().expect("as many people as names")
+    }
+
+    /// Makes somebody as a front end does.
+    async fn register(&self, username: &str) -> Person {
+        let rest = Rest::anonymous(self.address());
+        let credentials = json!({ "username": username, "password": PASSWORD });
+        let (status, body) = rest.post("/auth/register", &credentials).await;
+        assert_eq!(status, 201, "{body}");
+        let (status, body) = rest.post("/auth/login", &credentials).await;
+        assert_eq!(status, 200, "{body}");
+        let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+        let id = text(&body["user"]["id"]);
+        Person {
+            id: id.parse().expect("the id is a UUID"),
+            number: body["user"]["number"].as_i64().expect("a number"),
+            username: username.to_owned(),
+            token: text(&body["access"]),
+        }
+    }
+
+    /// A person's HTTP client at the first gateway.
+    #[must_use]
+    pub fn rest(&self, person: &Person) -> Rest {
+        Rest::with_token(self.address(), &person.token)
+    }
+
+    /// What the tables hold of some threads: their texts and who came when.
+    pub async fn table(&self, threads: &[i64]) -> Table {
+        let mut table = Table::default();
+        for thread in threads.iter().copied() {
+            let mut after_seq = 0;
+            loop {
+                let request = ReadLogRequest { thread, after_seq };
+                let page = self.people().read_log(request).await;
+                let page = page.expect("the log is there").into_inner();
+                for entry in &page.entries {
+                    after_seq = entry.seq;
+                    enter(&mut table, entry);
+                }
+                if !page.more {
+                    break;
+                }
+            }
+        }
+        table
+    }
+}
+
+fn enter(table: &mut Table, entry: &Entry) {
+    let author: Uuid = entry.author_id.parse().expect("an author's id");
+    let thread = entry.thread;
+    match entry.kind() {
+        EntryKind::Joined => {
+            table.members.entry((thread, author)).or_insert(entry.seq);
+        }
+        EntryKind::Text => {
+            // The two of a direct thread never joined: they were there from the start.
+            if let Ok(receiver) = entry.receiver_id.parse::<Uuid>() {
+                table.members.insert((thread, author), 0);
+                table.members.insert((thread, receiver), 0);
+            }
+            table.messages.push(message(entry, author));
+        }
+        _ => {}
+    }
+}
+
+fn message(entry: &Entry, sender: Uuid) -> Message {
+    let time = entry.created_at.expect("an entry has a time");
+    Message {
+        thread: entry.thread,
+        seq: entry.seq,
+        id: entry.id,
+        sender,
+        body: entry.content.clone(),
+        at_micros: time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000,
+    }
+}
