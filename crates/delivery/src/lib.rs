@@ -93,7 +93,7 @@ impl Delivery {
         &self,
         to: &To,
         events: Events,
-    ) -> impl Future<Output = Result<(), DeliveryError>> + Send + 'static {
+    ) -> impl Future<Output = Result<(), DeliveryError>> + Send + use<> {
         #[cfg(feature = "faults")]
         let events = match &self.faults {
             Some(faults) => faults.apply(events),
