@@ -10,6 +10,9 @@ use crate::history::Message;
 use crate::people::{Dialect, From, Person, open};
 use crate::{Rest, Socket};
 
+/// As many fit into a `client_msg_id`, whatever they are.
+const KEY_CHARS: usize = 60;
+
 /// One socket of a person.
 pub struct Client {
     /// The socket, for what has no name here.
@@ -33,11 +36,11 @@ impl Client {
         }
     }
 
-    /// Asks for a text to be sent.
+    /// Asks for a text to be sent; its beginning is its `client_msg_id`.
     pub async fn send(&mut self, receiver: Uuid, text: &str) {
-        self.socket
-            .send_json(&text_message(receiver, text, text))
-            .await;
+        let key: String = text.chars().take(KEY_CHARS).collect();
+        let frame = text_message(receiver, text, &key);
+        self.socket.send_json(&frame).await;
     }
 
     /// Sends a text and waits for its confirmation.

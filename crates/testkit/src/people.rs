@@ -37,6 +37,7 @@ pub enum From {
 pub(crate) fn path(room: &str, person: &Person, from: &From) -> String {
     let start = match from {
         From::Now => String::new(),
+        From::Resume(positions) if positions.is_empty() => String::new(),
         From::Resume(positions) => {
             let positions: Vec<String> = positions
                 .iter()

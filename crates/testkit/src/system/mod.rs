@@ -119,6 +119,13 @@ impl System {
         self.restart().await;
     }
 
+    /// Ends it and starts it again with its gateways and replicas of threads as children that can be killed.
+    pub async fn restart_killable(&mut self, program: impl Into<PathBuf>) {
+        self.end().await;
+        self.program = Some(program.into());
+        self.restart().await;
+    }
+
     /// Ends a process at once, as a crash does. It must be a child.
     pub fn kill(&mut self, part: Part) {
         let index = self.index(part);

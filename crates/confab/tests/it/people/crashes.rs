@@ -25,6 +25,26 @@ async fn without_faults_nothing_is_broken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_in_one_dies() {
+    for shape in [Shape::Sqlite, Shape::Postgres] {
+        let mut system = System::start(shape).await;
+        let load = Load::prepare(&system, SENDS).await;
+        system.restart_killable(env!("CARGO_BIN_EXE_confab")).await;
+        let kill = async |system: &mut System, load: &mut Watch| {
+            for share in [4, 3, 2] {
+                load.acknowledged(TOTAL / share).await;
+                system.kill(Part::Gateway(0));
+                system.start_part(Part::Gateway(0)).await;
+            }
+            // The tables are read through the test's own process.
+            system.restart_here().await;
+        };
+        assert_eq!(load.run(&mut system, kill).await, [], "{shape:?}");
+        system.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_dies() {
     let mut system = killable(Shape::Split).await;
     let load = Load::prepare(&system, SENDS).await;

@@ -25,7 +25,7 @@ async fn a_client_that_does_not_read_is_closed_and_resumes() {
         let mut sent = Vec::new();
         // Far more than the queue's 1 MiB and 256 frames and the buffers of the connection.
         for index in 0..600 {
-            let text = format!("{index:0BYTES$}");
+            let text = format!("{index:<BYTES$}.");
             sent.push(sender.say(ben.id, &text).await);
             // The other socket of the same user is told as if nothing was.
             reader.hear("re_message", &text).await;
