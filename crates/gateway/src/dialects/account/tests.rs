@@ -1,0 +1,90 @@
+//! What bodies mean, and how failures are told.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use actix_web::HttpResponse;
+use actix_web::body::MessageBody;
+use actix_web::http::StatusCode;
+use confab_rpc::sessions::sign_in_request::By;
+use confab_rpc::{Fault, Reason};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::fault::Refused;
+use super::handlers::{named, parse};
+use super::wire;
+
+/// Status, `Retry-After` and body of a failure.
+fn told(fault: Fault) -> (StatusCode, Option<String>, Value) {
+    let response = HttpResponse::from(Refused::from(fault));
+    let retry_after = response.headers().get("retry-after");
+    let retry_after = retry_after.map(|value| value.to_str().unwrap().to_owned());
+    let status = response.status();
+    let body = response.into_body().try_into_bytes().unwrap();
+    (status, retry_after, serde_json::from_slice(&body).unwrap())
+}
+
+#[test]
+fn failures_have_a_status_and_a_code() {
+    for (reason, status, code) in [
+        (Reason::Invalid, 400, "invalid_request"),
+        (Reason::CredentialsWrong, 401, "credentials_wrong"),
+        (Reason::TokenInvalid, 401, "token_invalid"),
+        (Reason::TokenExpired, 401, "token_expired"),
+        (Reason::RegistrationClosed, 403, "registration_closed"),
+        (Reason::UsernameTaken, 409, "username_taken"),
+        (Reason::EmailTaken, 409, "email_taken"),
+        (Reason::Overloaded, 503, "unavailable"),
+        (Reason::Internal, 500, "internal"),
+    ] {
+        let (told_status, _, body) = told(Fault::new(reason, "why"));
+        assert_eq!(told_status.as_u16(), status);
+        assert_eq!(body["error"]["code"], code);
+    }
+}
+
+#[test]
+fn who_is_too_fast_is_told_when_to_come_back() {
+    let fault = Fault::new(Reason::Throttled, "too many attempts; wait 8 seconds");
+    let (status, retry_after, body) = told(fault.with_limit(8));
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(retry_after.as_deref(), Some("8"));
+    let expected = json!({
+        "error": { "code": "throttled", "message": "too many attempts; wait 8 seconds" },
+    });
+    assert_eq!(body, expected);
+}
+
+#[test]
+fn a_failure_of_ours_shows_no_cause() {
+    let (_, _, body) = told(Fault::new(Reason::Internal, "the table is gone"));
+    assert!(!body.to_string().contains("table"));
+}
+
+#[test]
+fn a_malformed_body_is_not_repeated() {
+    let body = br#"{"username": "ann", "password": 12345678}"#;
+    let refused = parse::<wire::Login>(body).err().unwrap();
+    let response = HttpResponse::from(refused);
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let body = response.into_body().try_into_bytes().unwrap();
+    assert!(!String::from_utf8_lossy(&body).contains("12345678"));
+}
+
+#[test]
+fn one_signs_in_by_name_or_address() {
+    let name = || Some("ann".to_owned());
+    assert_eq!(named(name(), None), Ok(By::Username("ann".to_owned())));
+    assert_eq!(named(None, name()), Ok(By::Email("ann".to_owned())));
+    assert!(named(None, None).is_err());
+}
+
+#[test]
+fn a_refresh_token_has_two_names() {
+    for body in [
+        r#"{"refresh": "x"}"#,
+        r#"{"refresh_token": "x", "more": 1}"#,
+    ] {
+        let body: wire::Refresh = parse(body.as_bytes()).unwrap();
+        assert_eq!(body.refresh.expose_secret(), "x");
+    }
+}
