@@ -2,6 +2,7 @@
 
 mod account;
 mod assistant;
+mod direct;
 mod groups;
 
 use actix_web::web::ServiceConfig;
@@ -14,6 +15,7 @@ use crate::settings::Settings;
 #[derive(Debug, Clone)]
 pub(crate) struct Rooms {
     assistant: assistant::Room,
+    direct: direct::Room,
     groups: groups::Groups,
 }
 
@@ -22,6 +24,7 @@ impl Rooms {
     pub(crate) fn open(settings: &Settings, gateway: &Gateway, cache: &Cache) -> Self {
         Self {
             assistant: assistant::Room::open(&settings.assistant, gateway, cache),
+            direct: direct::Room::open(),
             groups: groups::Groups::open(&settings.groups),
         }
     }
@@ -29,6 +32,7 @@ impl Rooms {
     /// The routes of every room. The assistant's `/ws` takes every path below it that no room before it has taken.
     pub(crate) fn routes(&self, config: &mut ServiceConfig, gateway: &Gateway) {
         groups::routes(config, self.groups.clone());
+        self.direct.routes(config, gateway);
         account::routes(config, gateway);
         self.assistant.routes(config, gateway);
     }

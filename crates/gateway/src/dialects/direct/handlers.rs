@@ -1,0 +1,237 @@
+//! What is read by REST: a conversation, the conversations, the files of one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use confab_rpc::sessions::Profile;
+use confab_rpc::threads::{
+    Conversation, EntryKind, FindDirectRequest, GetConversationRequest, ListConversationsRequest,
+    ThreadKind,
+};
+use confab_rpc::{Fault, Reason};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::fault::{self, Problem};
+use super::listing::{Cursor, Frame, Listing};
+use super::wire::{Envelope, Pair, User};
+use crate::Gateway;
+
+/// `"data": {"messages": […]}`
+const CONVERSATION: Frame = Frame {
+    open: "{\"messages\":[",
+    close: "]}",
+};
+
+/// `"data": […]`
+const FILES: Frame = Frame {
+    open: "[",
+    close: "]",
+};
+
+const RETRIEVED: &str = "Messages retrieved successfully";
+
+/// Not of the original language. What is no number is as if it were not there.
+#[derive(Debug, Deserialize)]
+pub(super) struct Bounds {
+    limit: Option<String>,
+    before: Option<String>,
+}
+
+impl Bounds {
+    fn cursor(&self) -> Cursor {
+        let number = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
+        Cursor {
+            before: number(&self.before).filter(|id| *id > 0).unwrap_or(0),
+            left: number(&self.limit)
+                .filter(|limit| *limit > 0)
+                .and_then(|limit| usize::try_from(limit).ok()),
+        }
+    }
+}
+
+/// `GET /chat/messages/<uid>/`: what was said between the caller and somebody.
+pub(super) async fn messages(
+    request: HttpRequest,
+    other: web::Path<String>,
+    bounds: web::Query<Bounds>,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    let listed = list_messages(&request, &other, &bounds, &gateway).await;
+    listed.unwrap_or_else(|problem| problem.respond())
+}
+
+async fn list_messages(
+    request: &HttpRequest,
+    other: &str,
+    bounds: &Bounds,
+    gateway: &Gateway,
+) -> Result<HttpResponse, Problem> {
+    let user = fault::user(request, gateway).await?;
+    let other: Uuid = other.parse().map_err(|_| Problem::Recipient)?;
+    if other == user {
+        return Err(Problem::Recipient);
+    }
+    let other = recipient(gateway, other).await?;
+    let find = FindDirectRequest {
+        user_id: user.to_string(),
+        other_id: other.user_id.clone(),
+    };
+    let found = gateway.backends.people().find_direct(find).await;
+    let thread = match found.map_err(Fault::from) {
+        Ok(found) => found.into_inner().number,
+        Err(fault) if fault.reason == Reason::ThreadNotFound => return Ok(no_messages()),
+        Err(fault) => return Err(fault.into()),
+    };
+    let listing = Listing {
+        backends: gateway.backends.clone(),
+        viewer: user,
+        own: profile(gateway, user).await?,
+        other,
+        thread,
+        kinds: Vec::new(),
+    };
+    let listed = listing.respond(bounds.cursor(), CONVERSATION, RETRIEVED);
+    Ok(listed.await?)
+}
+
+fn no_messages() -> HttpResponse {
+    #[derive(Serialize)]
+    struct Conversation {
+        messages: [(); 0],
+    }
+    let empty = Conversation { messages: [] };
+    HttpResponse::Ok().json(Envelope::success(&empty, Some(RETRIEVED)))
+}
+
+/// `GET /chat/thread/files/<thread_id>/`: the files of one of the caller's threads.
+pub(super) async fn files(
+    request: HttpRequest,
+    thread: web::Path<String>,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    let listed = list_files(&request, &thread, &gateway).await;
+    listed.unwrap_or_else(|problem| problem.respond())
+}
+
+async fn list_files(
+    request: &HttpRequest,
+    thread: &str,
+    gateway: &Gateway,
+) -> Result<HttpResponse, Problem> {
+    let user = fault::user(request, gateway).await?;
+    let get = GetConversationRequest {
+        user_id: user.to_string(),
+        thread: thread.parse().map_err(|_| Problem::Thread)?,
+    };
+    let found = gateway.backends.people().get_conversation(get).await?;
+    let conversation = found.into_inner();
+    if conversation.kind() != ThreadKind::Direct {
+        return Err(Problem::Thread);
+    }
+    let other = other_of(&conversation, user);
+    let known = people(gateway, vec![user.to_string(), other.clone()]).await?;
+    let listing = Listing {
+        backends: gateway.backends.clone(),
+        viewer: user,
+        own: shown(&known, &user.to_string()),
+        other: shown(&known, &other),
+        thread: conversation.number,
+        kinds: vec![EntryKind::File],
+    };
+    let newest = Cursor {
+        before: 0,
+        left: None,
+    };
+    let listed = listing.respond(newest, FILES, "Files retrieved successfully");
+    Ok(listed.await?)
+}
+
+/// `GET /chat/user/threads/`: whom the caller talks to, the last active first.
+pub(super) async fn threads(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
+    let listed = list_threads(&request, &gateway).await;
+    listed.unwrap_or_else(|problem| problem.respond())
+}
+
+#[derive(Serialize)]
+struct Thread<'a> {
+    id: i64,
+    other_user: User<'a>,
+    last_message: Option<Box<RawValue>>,
+}
+
+async fn list_threads(request: &HttpRequest, gateway: &Gateway) -> Result<HttpResponse, Problem> {
+    let user = fault::user(request, gateway).await?;
+    let list = ListConversationsRequest {
+        user_id: user.to_string(),
+        kinds: vec![ThreadKind::Direct.into()],
+        limit: 0,
+    };
+    let found = gateway.backends.people().list_conversations(list).await?;
+    let conversations = found.into_inner().conversations;
+    let others = conversations.iter().map(|it| other_of(it, user));
+    let mut ids: Vec<String> = others.collect();
+    ids.push(user.to_string());
+    let known = people(gateway, ids).await?;
+    let own = shown(&known, &user.to_string());
+    let others: Vec<_> = conversations
+        .iter()
+        .map(|it| shown(&known, &other_of(it, user)))
+        .collect();
+    let threads: Vec<_> = conversations
+        .iter()
+        .zip(&others)
+        .map(|(conversation, other)| {
+            let pair = Pair::seen_by(user, &own, other);
+            let last = conversation.last_message.as_ref();
+            Thread {
+                id: conversation.number,
+                last_message: last
+                    .and_then(|entry| pair.render(entry))
+                    .and_then(|json| RawValue::from_string(json).ok()),
+                other_user: pair.into_other(),
+            }
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(Envelope::success(&threads, None)))
+}
+
+/// The member of a thread between two people who is not the caller.
+fn other_of(conversation: &Conversation, user: Uuid) -> String {
+    let user = user.to_string();
+    let mut members = conversation.members.iter();
+    members.find(|id| **id != user).cloned().unwrap_or_default()
+}
+
+/// Somebody who can be written to.
+pub(super) async fn recipient(gateway: &Gateway, id: Uuid) -> Result<Arc<Profile>, Problem> {
+    let known = gateway.live.people().profile(&id.to_string()).await?;
+    known.ok_or(Problem::Recipient)
+}
+
+/// Somebody who is there for sure, or was.
+pub(super) async fn profile(gateway: &Gateway, id: Uuid) -> Result<Arc<Profile>, Problem> {
+    let known = gateway.live.people().profile(&id.to_string()).await?;
+    Ok(known.unwrap_or_else(|| nameless(&id.to_string())))
+}
+
+async fn people(
+    gateway: &Gateway,
+    ids: Vec<String>,
+) -> Result<HashMap<String, Arc<Profile>>, Problem> {
+    Ok(gateway.live.people().profiles(&ids).await?)
+}
+
+fn shown(known: &HashMap<String, Arc<Profile>>, id: &str) -> Arc<Profile> {
+    known.get(id).cloned().unwrap_or_else(|| nameless(id))
+}
+
+/// A user who has gone, of whom messages are left.
+fn nameless(id: &str) -> Arc<Profile> {
+    Arc::new(Profile {
+        user_id: id.to_owned(),
+        ..Profile::default()
+    })
+}
