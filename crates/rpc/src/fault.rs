@@ -89,13 +89,30 @@ impl std::error::Error for Fault {}
 impl From<Fault> for Status {
     fn from(fault: Fault) -> Self {
         let code = fault.code();
-        let details = wire::Fault {
+        let message = fault.message.clone();
+        let details = wire::Fault::from(fault).encode_to_vec();
+        Status::with_details(code, message, details.into())
+    }
+}
+
+/// As it travels inside a reply that answers several calls.
+impl From<Fault> for wire::Fault {
+    fn from(fault: Fault) -> Self {
+        Self {
             reason: fault.reason.into(),
-            message: fault.message.clone(),
             limit: fault.limit.unwrap_or(0),
+            message: fault.message,
         }
-        .encode_to_vec();
-        Status::with_details(code, fault.message, details.into())
+    }
+}
+
+impl From<wire::Fault> for Fault {
+    fn from(fault: wire::Fault) -> Self {
+        Self {
+            reason: fault.reason(),
+            limit: Some(fault.limit).filter(|limit| *limit > 0),
+            message: fault.message,
+        }
     }
 }
 
@@ -106,11 +123,7 @@ impl From<&Status> for Fault {
         if !status.details().is_empty()
             && let Ok(fault) = wire::Fault::decode(status.details())
         {
-            return Fault {
-                reason: fault.reason(),
-                limit: Some(fault.limit).filter(|limit| *limit > 0),
-                message: fault.message,
-            };
+            return fault.into();
         }
         let reason = match status.code() {
             Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => {

@@ -19,6 +19,9 @@ pub(crate) enum Error {
     /// Somebody wrote after what the caller knows.
     #[error("a later write came before this one")]
     StaleWrite,
+    /// A message to oneself, or to what is no user.
+    #[error("there is no such receiver")]
+    ReceiverInvalid,
     /// What was sent cannot be accepted; the text says why and quotes none of it.
     #[error("{0}")]
     Invalid(&'static str),
@@ -27,17 +30,24 @@ pub(crate) enum Error {
     Database(#[from] DbErr),
 }
 
-impl From<Error> for Status {
+impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let reason = match &error {
             Error::ThreadNotFound => Reason::ThreadNotFound,
             Error::MessageNotFound => Reason::MessageNotFound,
             Error::KeyReused => Reason::KeyReused,
             Error::StaleWrite => Reason::StaleWrite,
+            Error::ReceiverInvalid => Reason::ReceiverInvalid,
             Error::Invalid(_) => Reason::Invalid,
-            Error::Database(cause) => return database(cause).into(),
+            Error::Database(cause) => return database(cause),
         };
-        Fault::new(reason, error.to_string()).into()
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        Fault::from(error).into()
     }
 }
 

@@ -75,7 +75,7 @@ impl NewExchange {
 }
 
 /// Each part with its length, so that no two lists of parts read alike.
-fn part(hash: &mut Sha256, bytes: impl AsRef<[u8]>) {
+pub(crate) fn part(hash: &mut Sha256, bytes: impl AsRef<[u8]>) {
     let bytes = bytes.as_ref();
     hash.update((bytes.len() as u64).to_be_bytes());
     hash.update(bytes);

@@ -10,6 +10,8 @@ mod error;
 mod exchange;
 mod outlet;
 mod page;
+mod people;
+mod relay;
 mod service;
 mod settings;
 mod store;
@@ -17,7 +19,9 @@ mod store;
 mod tests;
 mod text;
 mod thread;
+mod writers;
 
 pub use outlet::Outlet;
+pub use relay::Relay;
 pub use service::Service;
 pub use settings::Settings;

@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 /// The most threads of a list.
 const THREADS: u32 = 10_000;
 /// The most messages of a page.
-const MESSAGES: u32 = 500;
+pub(crate) const MESSAGES: u32 = 500;
 /// The most bytes of text of a page. One message is never longer, so every page has one.
-const BYTES: i64 = 2 * 1024 * 1024;
+pub(crate) const BYTES: i64 = 2 * 1024 * 1024;
 
 /// The part of a log that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(crate) fn listed(limit: u32) -> u32 {
     at_most(limit, THREADS)
 }
 
-fn at_most(asked: u32, most: u32) -> u32 {
+pub(crate) fn at_most(asked: u32, most: u32) -> u32 {
     if asked == 0 { most } else { asked.min(most) }
 }
 
@@ -59,8 +59,8 @@ pub(crate) struct Page {
     pub(crate) more: bool,
 }
 
-/// Fills a page from messages in the order in which they are counted, until one does not fit.
-pub(crate) fn fill(extents: &[Extent], limit: u32) -> Page {
+/// Fills a page from messages in the order in which they are counted, until one does not fit. It has one at least.
+pub(crate) fn fill(extents: &[Extent], limit: u32, most_bytes: i64) -> Page {
     let mut bytes = 0;
     let fitting = extents
         .iter()
@@ -68,7 +68,7 @@ pub(crate) fn fill(extents: &[Extent], limit: u32) -> Page {
         .enumerate()
         .take_while(|(position, extent)| {
             bytes += extent.bytes;
-            *position == 0 || bytes <= BYTES
+            *position == 0 || bytes <= most_bytes
         })
         .count();
     let page = &extents[..fitting];

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::answer::{State, may_write, unseen};
 use crate::exchange::{Attachment, Destination, NewExchange};
-use crate::page::{Bounds, Extent, fill};
+use crate::page::{BYTES, Bounds, Extent, fill};
 use crate::text::{ANSWER_BYTES, blank_nul, without_nul};
 
 #[test]
@@ -90,7 +90,7 @@ fn a_page_ends_at_its_bytes_but_has_one_message() {
         Extent { seq: 3, bytes: 1 },
     ];
     let page = |extents| {
-        let page = fill(extents, 500);
+        let page = fill(extents, 500, BYTES);
         (page.seqs, page.more)
     };
     assert_eq!(page(&extents), (Some(1..=1), true));
@@ -130,7 +130,7 @@ proptest! {
         }
         let mut rest = extents.as_slice();
         while !rest.is_empty() {
-            let page = fill(rest, limit);
+            let page = fill(rest, limit, BYTES);
             let seqs = page.seqs.unwrap();
             let held = seqs.clone().count();
             prop_assert!(held <= limit as usize);

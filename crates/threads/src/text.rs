@@ -4,6 +4,8 @@ use crate::error::Error;
 
 /// The most bytes of a title, of a name and of a key.
 pub(crate) const NAME_BYTES: usize = 255;
+/// The most bytes of a message between people.
+pub(crate) const MESSAGE_BYTES: usize = 16 * 1024;
 /// The most bytes of a system prompt.
 pub(crate) const INSTRUCTIONS_BYTES: usize = 64 * 1024;
 /// The most bytes of a question, and of a summary.

@@ -1,6 +1,8 @@
 //! Tables of the threads service.
 
 mod m20261121_000001_first;
+mod m20261121_000002_people;
+mod m20261121_000003_relay;
 
 use sea_orm_migration::prelude::*;
 
@@ -11,7 +13,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_first::Migration)]
+        vec![
+            Box::new(m20261121_000001_first::Migration),
+            Box::new(m20261121_000002_people::Migration),
+            Box::new(m20261121_000003_relay::Migration),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

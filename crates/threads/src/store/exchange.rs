@@ -13,6 +13,7 @@ use super::{AuthorKind, Threads, message, thread};
 use crate::answer::State;
 use crate::error::Error;
 use crate::exchange::{Destination, NewExchange};
+use crate::thread::Kind;
 
 /// What a key of its author's is unique in.
 const KEY: [message::Column; 2] = [message::Column::AuthorId, message::Column::ClientMsgId];
@@ -107,6 +108,7 @@ impl Threads<'_> {
             )
             .col_expr(thread::Column::ActiveAt, Expr::val(at))
             .filter(thread::Column::Id.eq(id))
+            .filter(thread::Column::Kind.eq(Kind::Assistant))
             .filter(Expr::exists(self.membership()))
             .exec_with_returning(transaction)
             .await?;

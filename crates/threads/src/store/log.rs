@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Threads, message};
 use crate::error::Error;
-use crate::page::{Bounds, Extent, fill};
+use crate::page::{BYTES, Bounds, Extent, fill};
 
 impl Threads<'_> {
     /// A page of messages in ascending `seq`, and whether there are more between the bounds.
@@ -17,7 +17,7 @@ impl Threads<'_> {
     ) -> Result<(Vec<message::Model>, bool), Error> {
         let thread = self.get(thread).await?.number;
         // Lengths first: what does not fit into the page is never loaded.
-        let page = fill(&self.extents(thread, bounds).await?, bounds.limit);
+        let page = fill(&self.extents(thread, bounds).await?, bounds.limit, BYTES);
         let Some(seqs) = page.seqs else {
             return Ok((Vec::new(), false));
         };
@@ -57,7 +57,7 @@ impl Threads<'_> {
 }
 
 /// How long a message's text is in UTF-8. Both databases know without reading it.
-pub(super) fn bytes() -> Expr {
+pub(in crate::store) fn bytes() -> Expr {
     Expr::expr(Func::cust("octet_length").arg(Expr::col(message::Column::Content)))
         .cast_as("bigint")
 }

@@ -12,6 +12,7 @@ pub(crate) struct Model {
     pub(crate) user_id: Uuid,
     pub(crate) joined_seq: i64,
     pub(crate) read_seq: i64,
+    pub(crate) joined_at: Option<DateTimeUtc>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
@@ -22,6 +23,18 @@ pub(crate) enum Relation {
         to = "super::thread::Column::Number"
     )]
     Thread,
+    #[sea_orm(
+        belongs_to = "super::people::conversation::Entity",
+        from = "Column::Thread",
+        to = "super::people::conversation::Column::Number"
+    )]
+    Conversation,
+}
+
+impl Related<super::people::conversation::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Conversation.def()
+    }
 }
 
 impl Related<super::thread::Entity> for Entity {

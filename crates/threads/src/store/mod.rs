@@ -1,6 +1,7 @@
 //! The threads service's tables: one method per question, every transaction from its beginning to its end.
 //!
-//! A person reaches rows through [`Threads::of`] only, which sees the threads that person is a member of and no other.
+//! A person reaches rows of threads with a model through [`Threads::of`] only, which sees those that person is a member of
+//! and no other. Threads between people are in [`people`].
 //! The writer of an answer reaches that one message through [`Answer::of`]. On PostgreSQL a transaction locks the
 //! thread's row before any of its messages.
 
@@ -9,6 +10,7 @@ mod exchange;
 mod log;
 pub(crate) mod member;
 pub(crate) mod message;
+pub(crate) mod people;
 pub(crate) mod thread;
 
 use chrono::{DateTime, Utc};
@@ -88,6 +90,7 @@ impl<'a> Threads<'a> {
         let deleted = thread::Entity::delete_many()
             .filter(thread::Column::Id.eq(id))
             .filter(thread::Column::OwnerId.eq(self.user))
+            .filter(thread::Column::Kind.eq(Kind::Assistant))
             .exec(self.database.write())
             .await?;
         if deleted.rows_affected == 0 {
@@ -124,6 +127,7 @@ impl<'a> Threads<'a> {
         thread::Entity::find()
             .inner_join(member::Entity)
             .filter(member::Column::UserId.eq(self.user))
+            .filter(thread::Column::Kind.eq(Kind::Assistant))
     }
 
     /// The user's membership of the thread that the statement around it is about.
@@ -172,6 +176,7 @@ impl<'a> Threads<'a> {
             user_id: self.user,
             joined_seq: 0,
             read_seq: 0,
+            joined_at: None,
         };
         member::Entity::insert(founder.into_active_model().reset_all())
             .exec_without_returning(transaction)

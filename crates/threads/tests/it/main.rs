@@ -3,6 +3,7 @@
 mod answers;
 mod exchanges;
 mod log;
+mod people;
 mod strangers;
 mod threads;
 mod world;

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use confab_database::scratch::Scratch;
+use confab_database::Database;
+use confab_database::scratch::{Scratch, settings};
 use confab_migrations::threads::Migrator;
 use confab_rpc::threads::threads_client::ThreadsClient;
-use confab_rpc::threads::threads_server::ThreadsServer;
 use confab_rpc::threads::{
-    AppendExchangeRequest, CheckpointRequest, CreateThreadRequest, DeleteThreadRequest, Exchange,
-    FinishRequest, GetThreadRequest, ListMessagesRequest, ListThreadsRequest, Message,
+    AppendExchangeRequest, CheckpointRequest, CreateThreadRequest, DeleteThreadRequest, Entry,
+    Exchange, FinishRequest, GetThreadRequest, ListMessagesRequest, ListThreadsRequest, Message,
     MessageState, Thread, ThreadKind,
 };
 use confab_rpc::{Fault, Lane, Reason};
+use confab_runtime::Tasks;
 use confab_runtime::clock::ManualClock;
-use confab_threads::Service;
+use confab_threads::{Outlet, Service, Settings};
 use tonic::{Response, Status};
 use uuid::Uuid;
 
@@ -25,6 +26,28 @@ pub(crate) struct World {
     pub(crate) clock: ManualClock,
     client: ThreadsClient<Lane>,
     _scratch: Scratch,
+}
+
+/// An outlet into nothing.
+#[derive(Debug)]
+pub(crate) struct Nowhere;
+
+impl Outlet for Nowhere {
+    fn committed(&self, _: &[Entry]) {}
+}
+
+/// One instance of the service.
+pub(crate) fn service(
+    database: &Database,
+    clock: &ManualClock,
+    outlet: Arc<dyn Outlet>,
+) -> Service {
+    let settings = Settings {
+        database: settings("sqlite:the-test-opens-its-own"),
+        writers: 2,
+    };
+    let clock = Arc::new(clock.clone());
+    Service::open(database.clone(), &settings, outlet, clock, Tasks::new())
 }
 
 /// What came of a call.
@@ -47,8 +70,8 @@ impl World {
         for scratch in Scratch::both().await {
             scratch.database.migrate::<Migrator>().await.unwrap();
             let clock = ManualClock::at(DateTime::<Utc>::from_timestamp(1_800_000_000, 0).unwrap());
-            let service = Service::new(scratch.database.clone(), Arc::new(clock.clone()));
-            let lane = Lane::local(ThreadsServer::new(service), Duration::from_mins(1));
+            let service = service(&scratch.database, &clock, Arc::new(Nowhere));
+            let lane = Lane::local(service.routes(), Duration::from_mins(1));
             worlds.push(Self {
                 clock,
                 client: ThreadsClient::new(lane),

@@ -1,5 +1,7 @@
 //! From rows to the contract's messages.
 
+pub(crate) mod people;
+
 use confab_rpc::{threads as wire, time};
 use uuid::Uuid;
 
@@ -7,6 +9,8 @@ use crate::answer::State;
 use crate::exchange::Attachment;
 use crate::store::{AuthorKind, Exchange, message, thread};
 use crate::thread::Kind;
+
+pub(crate) use people::{refused, sent};
 
 impl From<thread::Model> for wire::Thread {
     fn from(row: thread::Model) -> Self {

@@ -1,5 +1,7 @@
 //! From the contract's messages to what the rules and the store work with: ids parsed, limits checked, NUL removed.
 
+pub(crate) mod people;
+
 use confab_rpc::threads as wire;
 use uuid::Uuid;
 

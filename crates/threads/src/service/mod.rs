@@ -1,10 +1,14 @@
 //! The contract, one short function per call: decode, ask the store, encode.
 
+mod people;
+mod sends;
+
 use std::fmt;
 use std::sync::Arc;
 
 use confab_database::Database;
-use confab_rpc::threads::threads_server;
+use confab_rpc::threads::people_server::PeopleServer;
+use confab_rpc::threads::threads_server::{self, ThreadsServer};
 use confab_rpc::threads::{
     AppendExchangeRequest, CheckpointRequest, CreateThreadRequest, DeleteThreadRequest,
     DeleteThreadResponse, Exchange, FinishRequest, GetThreadRequest, ListMessagesRequest,
@@ -12,41 +16,57 @@ use confab_rpc::threads::{
     Thread,
 };
 use confab_runtime::{Clock, Tasks};
+use sea_orm::DbBackend;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
+use self::sends::Places;
 use crate::store::{Answer, Threads};
+use crate::writers::Writers;
 use crate::{Outlet, Settings, decode, encode, page};
 
 /// The threads service. Its database must have been migrated.
 #[derive(Clone)]
 pub struct Service {
     database: Database,
+    writers: Writers,
+    places: Arc<Places>,
+    outlet: Arc<dyn Outlet>,
     clock: Arc<dyn Clock>,
+    tasks: Tasks,
 }
 
 impl Service {
     /// The service on its migrated database. The clock stamps what is written; committed entries of threads between people
     /// go to the outlet; the tasks' stop ends the writers after what is queued.
+    #[must_use]
     pub fn open(
         database: Database,
-        _settings: &Settings,
-        _outlet: Arc<dyn Outlet>,
+        settings: &Settings,
+        outlet: Arc<dyn Outlet>,
         clock: Arc<dyn Clock>,
-        _tasks: Tasks,
+        tasks: Tasks,
     ) -> Self {
-        Self { database, clock }
+        let count = match database.backend() {
+            DbBackend::Postgres => settings.writers,
+            _ => 1,
+        };
+        Self {
+            writers: Writers::open(count, &database, &outlet, &clock, &tasks),
+            database,
+            places: Arc::default(),
+            outlet,
+            clock,
+            tasks,
+        }
     }
 
     /// The service as it is served: every contract on one lane.
     #[must_use]
     pub fn routes(&self) -> Routes {
-        Routes::new(threads_server::ThreadsServer::new(self.clone()))
-    }
-
-    /// The service on its database; the clock stamps what is written.
-    pub fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
-        Self { database, clock }
+        Routes::new(ThreadsServer::new(self.clone()))
+            .add_service(PeopleServer::new(self.clone()))
+            .prepare()
     }
 }
 

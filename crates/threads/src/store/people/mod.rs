@@ -1,0 +1,100 @@
+//! Threads between people in the database.
+//!
+//! A person reaches rows through [`Conversations::of`] only, which sees the direct threads and groups of that person. What
+//! gateways and writers ask is scoped to nobody and lives in [`log`], [`tails`] and [`batch`].
+//! A transaction that writes makes the threads of new pairs first, then locks threads in the order of their numbers.
+
+pub(crate) mod batch;
+pub(crate) mod conversation;
+mod conversations;
+mod entry;
+mod history;
+pub(crate) mod log;
+mod membership;
+pub(crate) mod places;
+mod sql;
+pub(crate) mod tails;
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter,
+    QuerySelect, RelationTrait, Select,
+};
+use uuid::Uuid;
+
+use crate::people::Place;
+
+pub(crate) use conversations::{Conversation, Conversations};
+
+/// An entry and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) row: entry::Model,
+    pub(crate) place: Place,
+    /// The file that it announces.
+    pub(crate) announced: Option<Box<Stored>>,
+}
+
+/// An entry together with the pair of its thread.
+#[derive(Debug, FromQueryResult)]
+struct Joined {
+    #[sea_orm(nested)]
+    row: entry::Model,
+    low_id: Option<Uuid>,
+    high_id: Option<Uuid>,
+}
+
+impl From<Joined> for Stored {
+    fn from(joined: Joined) -> Self {
+        Self {
+            place: conversation::place(joined.row.thread, joined.low_id, joined.high_id),
+            row: joined.row,
+            announced: None,
+        }
+    }
+}
+
+/// Entries of all threads, with the columns of [`Joined`].
+fn joined() -> Select<entry::Entity> {
+    entry::Entity::find()
+        .join(JoinType::InnerJoin, entry::Relation::Conversation.def())
+        .column(conversation::Column::LowId)
+        .column(conversation::Column::HighId)
+}
+
+/// Reads entries, with the files that they announce.
+async fn read(
+    database: &impl ConnectionTrait,
+    query: Select<entry::Entity>,
+) -> Result<Vec<Stored>, DbErr> {
+    let rows = query.into_model::<Joined>().all(database).await?;
+    let mut entries = rows.into_iter().map(Into::into).collect();
+    announce(database, &mut entries).await?;
+    Ok(entries)
+}
+
+/// Adds the files that these entries announce.
+async fn announce(database: &impl ConnectionTrait, entries: &mut Vec<Stored>) -> Result<(), DbErr> {
+    let ids: Vec<i64> = entries
+        .iter()
+        .filter_map(|entry| entry.row.refers_to)
+        .collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let files = joined()
+        .filter(entry::Column::Id.is_in(ids))
+        .into_model::<Joined>()
+        .all(database)
+        .await?;
+    let files: HashMap<i64, Stored> = files
+        .into_iter()
+        .map(|file| (file.row.id, file.into()))
+        .collect();
+    for entry in entries {
+        let file = entry.row.refers_to.and_then(|id| files.get(&id));
+        entry.announced = file.cloned().map(Box::new);
+    }
+    Ok(())
+}

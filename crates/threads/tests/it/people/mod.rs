@@ -1,0 +1,10 @@
+//! Threads between people.
+
+mod calls;
+mod groups;
+mod history;
+mod positions;
+mod refusals;
+mod sending;
+mod town;
+mod unread;
