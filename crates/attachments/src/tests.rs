@@ -4,6 +4,7 @@
 #[path = "../tests/it/bucket.rs"]
 mod bucket;
 mod content_type;
+mod house;
 mod leftovers;
 mod link;
 mod name;

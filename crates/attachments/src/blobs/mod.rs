@@ -3,6 +3,7 @@
 
 mod files;
 mod objects;
+mod sending;
 
 use std::fmt::Debug;
 use std::io;
