@@ -6,6 +6,8 @@ use actix_ws::Message;
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use super::Ending;
+
 /// One whole message of a peer, or for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
@@ -65,4 +67,9 @@ pub(crate) trait Dialect {
 
     /// Answers a message that could not be read, in its turn.
     fn on_unreadable(&self, why: Unreadable) -> Frames;
+
+    /// Resolves when the socket must go although nothing is wrong with it; by default never.
+    fn dismissed(&self) -> impl Future<Output = Ending> {
+        std::future::pending()
+    }
 }

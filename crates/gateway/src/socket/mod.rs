@@ -8,6 +8,7 @@ mod dialect;
 mod frames;
 mod outbox;
 mod queue;
+mod stay;
 #[cfg(test)]
 mod tests;
 mod upgrade;
@@ -44,6 +45,12 @@ const SLOW_FAREWELL: Duration = Duration::from_secs(5);
 /// Close code of a peer that took too little for too long. It may come back and name its position.
 const SLOW_CONSUMER: u16 = 4008;
 
+/// Close code of a socket whose credential is good no longer: sign in or refresh, and come back.
+const EXPIRED: u16 = 4001;
+
+/// Close code of a socket whose session was ended: sign in again.
+const REVOKED: u16 = 4003;
+
 /// Messages that are given to the wire before anything else is looked at.
 const BURST: usize = 64;
 
@@ -72,6 +79,10 @@ pub(crate) enum Ending {
     TooSlow,
     /// The peer does not speak WebSocket.
     Violation,
+    /// The session that it was opened in was ended.
+    Revoked,
+    /// The credential that it was opened with is good no longer.
+    Expired,
     /// The process is stopping.
     Stopping,
 }
@@ -106,6 +117,7 @@ where
     let mut pings = interval_at(Instant::now() + rhythm.ping, rhythm.ping);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut answer = pin!(Fuse::terminated());
+    let mut dismissed = pin!(dialect.dismissed());
 
     let ending = loop {
         // The next request starts when the last reply is on its way.
@@ -120,6 +132,7 @@ where
         tokio::select! {
             biased;
             () = stopping.cancelled() => break Ending::Stopping,
+            ending = &mut dismissed => break ending,
             sent = send(&mut wire, &mut outbox, queue) => match sent {
                 Ok(()) => pulse.sent = true,
                 Err(ending) => break ending,
@@ -254,6 +267,8 @@ where
         Ending::Silent => Some((CloseCode::Policy, "no answer to pings").into()),
         Ending::Violation => Some(CloseCode::Protocol.into()),
         Ending::TooSlow => Some((CloseCode::Other(SLOW_CONSUMER), "slow_consumer").into()),
+        Ending::Revoked => Some((CloseCode::Other(REVOKED), "signed out").into()),
+        Ending::Expired => Some((CloseCode::Other(EXPIRED), "token expired").into()),
         Ending::Lost => return,
     };
     let goodbye = async {

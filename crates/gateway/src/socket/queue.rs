@@ -122,7 +122,7 @@ impl Queue {
         Poll::Ready(Ok(()))
     }
 
-    pub(super) fn pop(&self) -> Option<Frame> {
+    pub(crate) fn pop(&self) -> Option<Frame> {
         let mut waiting = self.lock();
         let Queued { frame, reply } = waiting.frames.pop_front()?;
         if reply {

@@ -309,3 +309,80 @@ async fn the_reply_has_the_opcode_of_the_request() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_pushes_leaves_in_order_and_a_full_queue_closes_the_socket() {
+    let (_says, incoming) = mpsc::channel(100);
+    let (sender, mut hears) = mpsc::channel(32);
+    let rhythm = Rhythm {
+        ping: PING,
+        pending: 1,
+    };
+    let stopping = CancellationToken::new();
+    let (echo, queue) = (Echo::default(), Queue::default());
+    let incoming = ReceiverStream::new(incoming);
+    let socket = run(&echo, &queue, wire(sender), incoming, rhythm, &stopping);
+    let script = async {
+        for number in 0..100 {
+            assert!(queue.push(Frame::Text(format!("{number}").into())));
+        }
+        for number in 0..100 {
+            assert_eq!(hears.recv().await, Some(text(&format!("{number}"))));
+        }
+        // From now on the peer takes nothing.
+        let begun = Instant::now();
+        while queue.push(Frame::Text("more".into())) {
+            tokio::task::yield_now().await;
+        }
+        assert!(!queue.push(Frame::Text("too late".into())));
+        sleep(Duration::from_secs(1)).await;
+        let mut last = None;
+        while let Some(message) = hears.recv().await {
+            last = Some(message);
+        }
+        assert!(close(CloseCode::Other(4008), &last.unwrap()));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    };
+    let (summary, ()) = tokio::join!(socket, script);
+    assert_eq!(summary.ending, Ending::TooSlow);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_reads_again_is_let_go() {
+    let (_says, incoming) = mpsc::channel(100);
+    let (sender, _hears) = mpsc::channel(1);
+    let rhythm = Rhythm {
+        ping: PING,
+        pending: 1,
+    };
+    let stopping = CancellationToken::new();
+    let (echo, queue) = (Echo::default(), Queue::default());
+    let big = "x".repeat(64 * 1024);
+    while queue.push(Frame::Text(big.clone().into())) {}
+    let incoming = ReceiverStream::new(incoming);
+    let summary = run(&echo, &queue, wire(sender), incoming, rhythm, &stopping).await;
+    assert_eq!(summary.ending, Ending::TooSlow);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_waits_for_room() {
+    let queue = Queue::default();
+    for _ in 0..200 {
+        assert!(queue.push(Frame::Text("x".into())));
+    }
+    let reader = async {
+        sleep(SLOW).await;
+        for _ in 0..100 {
+            queue.pop();
+        }
+    };
+    let begun = Instant::now();
+    tokio::join!(queue.has_room(), reader);
+    assert_eq!(begun.elapsed(), SLOW);
+    for _ in 0..150 {
+        queue.push(Frame::Text("x".into()));
+    }
+    let ended = async { queue.close() };
+    tokio::join!(queue.has_room(), ended);
+    assert!(!queue.push(Frame::Text("x".into())));
+}

@@ -9,6 +9,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use confab_rpc::sessions::Profile;
 use serde_json::json;
 
+use super::stay::Bounded;
 use super::{
     Dialect, Ending, Frame, Frames, Limits, Messages, Queue, Rhythm, Summary, Unreadable, run,
 };
@@ -37,7 +38,8 @@ where
     };
     let cookie = credential.filter(|_| caller != Caller::Anyone);
     let queue = Arc::default();
-    open(request, payload, gateway, cookie, dialect(caller), queue).await
+    let dialect = Bounded::new(dialect(caller), caller, &gateway.revocations);
+    open(request, payload, gateway, cookie, dialect, queue).await
 }
 
 /// Who has a socket that is pushed to, and its seat.
@@ -85,7 +87,7 @@ where
         }
     };
     let queue = Arc::clone(seat.queue());
-    let dialect = Seated {
+    let seated = Seated {
         dialect: dialect(Guest {
             verified,
             profile,
@@ -93,6 +95,7 @@ where
         }),
         seat,
     };
+    let dialect = Bounded::new(seated, Caller::User(verified), &gateway.revocations);
     open(request, payload, gateway, credential, dialect, queue).await
 }
 
@@ -198,6 +201,8 @@ fn log_end(dialect: &str, summary: &Summary) {
         Ending::Silent => "no sign of life",
         Ending::TooSlow => "slow consumer",
         Ending::Violation => "protocol violated",
+        Ending::Revoked => "signed out",
+        Ending::Expired => "credential expired",
         Ending::Stopping => "stopping",
     };
     tracing::info!(
