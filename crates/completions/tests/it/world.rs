@@ -26,7 +26,7 @@ use confab_rpc::sessions::{
 use confab_rpc::threads::threads_client::ThreadsClient;
 use confab_rpc::threads::threads_server::ThreadsServer;
 use confab_rpc::threads::{
-    CreateThreadRequest, GetThreadRequest, ListMessagesRequest, ListThreadsRequest, Message,
+    CreateThreadRequest, Entry, GetThreadRequest, ListMessagesRequest, ListThreadsRequest, Message,
     MessageState, ReplaceSummaryRequest, Thread, ThreadKind,
 };
 use confab_rpc::{Fault, Lane, Reason};
@@ -77,8 +77,17 @@ pub(crate) struct Process {
 #[derive(Deserialize)]
 struct Tree {
     sessions: confab_sessions::Settings,
+    threads: confab_threads::Settings,
     attachments: confab_attachments::Settings,
     completions: Settings,
+}
+
+/// Nobody delivers what people write here.
+#[derive(Debug)]
+struct Nowhere;
+
+impl confab_threads::Outlet for Nowhere {
+    fn committed(&self, _: &[Entry]) {}
 }
 
 impl House {
@@ -511,11 +520,21 @@ async fn lanes(
     wire: &Wire,
 ) -> Lanes {
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-    let sessions =
-        confab_sessions::Service::open(database.clone(), &tree.sessions, Arc::clone(&clock))
-            .await
-            .unwrap();
-    let threads = confab_threads::Service::new(database.clone(), Arc::clone(&clock));
+    let sessions = confab_sessions::Service::open(
+        database.clone(),
+        &tree.sessions,
+        Arc::clone(&clock),
+        tasks.clone(),
+    )
+    .await
+    .unwrap();
+    let threads = confab_threads::Service::open(
+        database.clone(),
+        &tree.threads,
+        Arc::new(Nowhere),
+        Arc::clone(&clock),
+        tasks.clone(),
+    );
     let attachments = confab_attachments::Service::open(
         database.clone(),
         &tree.attachments,
