@@ -104,7 +104,8 @@ impl Revocations {
         }
     }
 
-    fn end(&self, session: Uuid) {
+    /// Tells every socket of a session that it was ended.
+    pub(crate) fn end(&self, session: Uuid) {
         let now = Instant::now();
         let mut book = self.book();
         while book

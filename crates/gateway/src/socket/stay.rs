@@ -6,6 +6,9 @@ use super::{Dialect, Ending, Frame, Frames, Unreadable};
 use crate::caller::{Caller, Verified};
 use crate::revocation::{Revocations, Watch};
 
+#[cfg(test)]
+mod tests;
+
 /// A dialect whose socket goes when its session is ended or its time is over.
 pub(super) struct Bounded<D> {
     dialect: D,
