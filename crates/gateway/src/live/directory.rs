@@ -65,7 +65,7 @@ impl Drop for Present {
 impl Directory {
     pub(super) fn open(gateway: GatewayId, cache: Cache, tasks: &Tasks) -> Self {
         let book = Arc::<Book>::default();
-        let telling = Arc::clone(&book).tell(gateway.to_string(), cache);
+        let telling = Box::pin(Arc::clone(&book).tell(gateway.to_string(), cache));
         let stopping = tasks.stopping();
         tasks.spawn("directory", async move {
             stopping.run_until_cancelled(telling).await;

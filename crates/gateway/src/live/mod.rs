@@ -34,9 +34,10 @@ use confab_cache::Cache;
 use confab_delivery::{Delivery, GatewayId, Link, Subscription};
 use confab_rpc::delivery::Events;
 use confab_rpc::threads::{Entry, ListPositionsRequest, Position, Send};
-use confab_rpc::{Fault, Reason};
+use confab_rpc::{Fault, Reason, trace};
 use confab_runtime::Tasks;
 use tokio::sync::{oneshot, watch};
+use tonic::codegen::http::HeaderMap;
 use uuid::Uuid;
 
 use crate::backends::Backends;
@@ -120,6 +121,7 @@ impl Live {
         send: Send,
         reply: Option<Reply>,
     ) -> Result<Outcome, Fault> {
+        let send = traced(send);
         let expecting = reply.is_some().then(|| seat.place().expect_own());
         let outcome = self.0.sender.send(send).await?;
         match reply {
@@ -135,7 +137,7 @@ impl Live {
 
     /// Sends a message that no socket waits for.
     pub(crate) async fn post(&self, send: Send) -> Result<Outcome, Fault> {
-        let outcome = self.0.sender.send(send).await?;
+        let outcome = self.0.sender.send(traced(send)).await?;
         if !outcome.replayed {
             self.feed(vec![outcome.entry.clone()]).await;
         }
@@ -143,12 +145,12 @@ impl Live {
     }
 
     /// Answers a request of a socket with an entry that it led to (a join), at the entry's place among the others.
-    /// Begin with [`Place::expect_own`] through [`Live::expecting`] before the request is made.
+    /// Keep a [`Seat::expecting`] from before the request is made until this is done.
     pub(crate) async fn place(&self, seat: &Seat, entry: Entry, reply: Reply) {
         let thread = entry.thread;
         let (placed, done) = oneshot::channel();
         let command = Command::Own {
-            entry,
+            entry: Box::new(entry),
             place: Arc::clone(seat.place()),
             reply,
             placed,
@@ -156,11 +158,6 @@ impl Live {
         self.0.shards.own(command, thread);
         // Not told when the process stops.
         let _ = done.await;
-    }
-
-    /// Holds back the pushes of this socket that could be what a request under way leads to, while the value lives.
-    pub(crate) fn expecting(&self, seat: &Seat) -> impl Drop + use<> {
-        seat.place().expect_own()
     }
 
     /// Delivers entries that this gateway knows to be committed, without waiting for the broker.
@@ -223,6 +220,17 @@ impl Live {
             };
             stopping.run_until_cancelled(heard).await;
         });
+    }
+}
+
+/// Many sends share one call, so each carries the context of its request itself.
+fn traced(send: Send) -> Send {
+    let mut headers = HeaderMap::new();
+    trace::inject(&mut headers);
+    let traceparent = headers.get("traceparent").and_then(|it| it.to_str().ok());
+    Send {
+        traceparent: traceparent.unwrap_or_default().to_owned(),
+        ..send
     }
 }
 

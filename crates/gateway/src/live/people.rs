@@ -86,11 +86,6 @@ impl People {
         ids.iter().all(fresh).then(|| kept.known(ids))
     }
 
-    /// Forgets a profile that its owner has changed.
-    pub(crate) fn forget(&self, id: &str) {
-        self.lock().remove(id);
-    }
-
     fn lock(&self) -> MutexGuard<'_, Kept> {
         lock(&self.kept)
     }

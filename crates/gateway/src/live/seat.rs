@@ -54,6 +54,11 @@ impl Seat {
         let _ = replayed.wait_for(|replayed| *replayed).await;
     }
 
+    /// Holds back the pushes to this socket that could be what a request under way leads to, while the value lives.
+    pub(crate) fn expecting(&self) -> Expecting {
+        self.place.expect_own()
+    }
+
     pub(super) fn place(&self) -> &Arc<Place> {
         &self.place
     }

@@ -43,7 +43,7 @@ pub(super) enum Command {
     Detach(Arc<Place>),
     /// An entry that a request of this socket led to.
     Own {
-        entry: Entry,
+        entry: Box<Entry>,
         place: Arc<Place>,
         reply: Reply,
         placed: oneshot::Sender<()>,
@@ -309,7 +309,7 @@ impl Listeners {
                     placed,
                 };
                 self.hear(Item {
-                    entry,
+                    entry: *entry,
                     own: Some(own),
                 });
             }

@@ -97,7 +97,7 @@ impl Request {
                 let chat = chat_id(fields(data)?.get("chatId"))?;
                 Ok(Self::Details { chat })
             }
-            Some("newMessage") => Self::send(fields(data)?),
+            Some("newMessage") => Self::send(&fields(data)?),
             Some("getChatMessages") => Self::messages(fields(data)?),
             _ => Err(Refused::UnknownType),
         }
@@ -116,7 +116,7 @@ impl Request {
         })
     }
 
-    fn send(data: Map<String, Value>) -> Result<Self, Refused> {
+    fn send(data: &Map<String, Value>) -> Result<Self, Refused> {
         let text = match data.get("text") {
             Some(Value::String(text)) if !text.is_empty() => text.clone(),
             Some(Value::Number(number)) if number.as_f64() != Some(0.0) => number.to_string(),

@@ -176,7 +176,7 @@ impl Room {
             read_message_id,
         };
         // The join is an entry, which must not reach this socket before its reply.
-        let expecting = self.live.expecting(&self.seat);
+        let expecting = self.seat.expecting();
         let joined = match self.backends.people().join_group(request).await {
             Ok(joined) => joined.into_inner(),
             Err(status) => {
@@ -256,11 +256,11 @@ impl Room {
                 .render()
                 .into()
         };
-        let sent = self
+        let outcome = self
             .live
             .send(&self.seat, send, Some(Box::new(reply)))
             .await;
-        match sent {
+        match outcome {
             Ok(_) => Ok(()),
             Err(fault) => Err(match fault.reason {
                 Reason::ThreadNotFound => Refused::ChatNotFound,
