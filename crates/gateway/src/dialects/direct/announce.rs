@@ -110,6 +110,7 @@ impl<'a> Text<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 struct File<'a> {
     message_body: &'a str,
     attached_file_name: &'a str,

@@ -3,7 +3,7 @@
 
 use confab_rpc::sessions::Profile;
 use confab_rpc::threads::send::Target;
-use confab_rpc::threads::{Entry, EntryKind, GetEntryRequest, Send, ThreadKind};
+use confab_rpc::threads::{Entry, EntryKind, Send};
 use confab_rpc::{Fault, Reason};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::announce::DirectAnnouncer;
 use super::request::{Action, Refusal, Refused, Request};
 use crate::Gateway;
-use crate::backends::Backends;
 use crate::live::{Announcer, Live, Outcome, Seat};
 use crate::socket::{Dialect, Frame, Frames, Guest, Unreadable};
 
@@ -26,7 +25,6 @@ pub(super) struct Direct {
     user: Uuid,
     seat: Arc<Seat>,
     live: Live,
-    backends: Backends,
 }
 
 impl Dialect for Direct {
@@ -65,7 +63,6 @@ impl Direct {
             user: guest.verified.id,
             seat: guest.seat,
             live: gateway.live.clone(),
-            backends: gateway.backends.clone(),
         }
     }
 
@@ -116,23 +113,10 @@ impl Direct {
         self.send(send, Refused::Profile).await
     }
 
-    /// Only what the user has uploaded can be announced; everything else reads like a message that there is not.
+    /// Goes where the file went. Only what the user has uploaded can be announced; everything else reads like a message
+    /// that there is not.
     async fn announce_file(&self, send: Send, chat: i64) -> Result<Frames, Refused> {
-        let request = GetEntryRequest {
-            user_id: send.user_id.clone(),
-            message_id: chat,
-        };
-        let found = self.backends.people().get_entry(request).await;
-        let message = found.map_err(|status| refused(&status.into(), Refused::Chat))?;
-        let message = message.into_inner();
-        let own = message.author_id == send.user_id
-            && message.kind() == EntryKind::File
-            && message.thread_kind() == ThreadKind::Direct;
-        if !own {
-            return Err(Refused::Chat);
-        }
         let send = Send {
-            target: Some(Target::Thread(message.thread)),
             kind: EntryKind::Announcement.into(),
             announces: chat,
             ..send
@@ -142,8 +126,8 @@ impl Direct {
 
     /// Sends, and answers a repeated send with what the first one led to.
     async fn send(&self, send: Send, invalid: Refused) -> Result<Frames, Refused> {
-        let sent = self.live.send(&self.seat, send, None).await;
-        let Outcome { entry, replayed } = sent.map_err(|fault| refused(&fault, invalid))?;
+        let outcome = self.live.send(&self.seat, send, None).await;
+        let Outcome { entry, replayed } = outcome.map_err(|fault| refused(&fault, invalid))?;
         if !replayed {
             return Ok(Frames::new());
         }

@@ -185,10 +185,10 @@ async fn list_threads(request: &HttpRequest, gateway: &Gateway) -> Result<HttpRe
         .zip(&others)
         .map(|(conversation, other)| {
             let pair = Pair::seen_by(user, &own, other);
-            let last = conversation.last_message.as_ref();
+            let newest = conversation.last_message.as_ref();
             Thread {
                 id: conversation.number,
-                last_message: last
+                last_message: newest
                     .and_then(|entry| pair.render(entry))
                     .and_then(|json| RawValue::from_string(json).ok()),
                 other_user: pair.into_other(),

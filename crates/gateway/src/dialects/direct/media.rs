@@ -72,7 +72,7 @@ pub(super) async fn get(
     let (id, name) = path.into_inner();
     match serve(&request, &id, &name, &gateway).await {
         Ok(response) => response,
-        Err(problem) => refuse(problem),
+        Err(problem) => refuse(&problem),
     }
 }
 
@@ -92,11 +92,11 @@ async fn serve(
     Ok(files::serve(request, &gateway.backends, access, name).await?)
 }
 
-fn refuse(problem: Problem) -> HttpResponse {
+fn refuse(problem: &Problem) -> HttpResponse {
     let text = |mut response: actix_web::HttpResponseBuilder, text: &'static str| {
         response.content_type(ContentType::plaintext()).body(text)
     };
-    match &problem {
+    match problem {
         Problem::Fault(fault) => match fault.reason {
             Reason::AttachmentNotFound | Reason::Invalid => {
                 text(HttpResponse::NotFound(), "Not Found")

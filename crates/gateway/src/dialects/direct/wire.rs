@@ -95,6 +95,7 @@ impl<'a, T> Envelope<'a, T> {
 
 /// A user, as somebody sees them.
 #[derive(Debug, Clone, serde::Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 pub(super) struct User<'a> {
     id: &'a str,
     password: Blank,
@@ -163,6 +164,7 @@ pub(super) fn is(id: &str, user: Uuid) -> bool {
 
 /// A message, with the keys of both editions of the language.
 #[derive(Debug, serde::Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 pub(super) struct Message<'a> {
     id: i64,
     sender: &'a User<'a>,
