@@ -6,7 +6,14 @@ use url::Url;
 const BLACK: &str = "********";
 
 /// Keys whose values are secrets, wherever they stand.
-const SECRET_KEYS: &[&str] = &["api_key", "shared_secret", "password", "secret", "token"];
+const SECRET_KEYS: &[&str] = &[
+    "api_key",
+    "secret_access_key",
+    "shared_secret",
+    "password",
+    "secret",
+    "token",
+];
 
 /// Blacks out every secret: values under a secret's key, and passwords and query strings inside URLs.
 pub(crate) fn redact(value: &mut Value) {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use confab_cache::Cache;
 use confab_database::Database;
 use confab_rpc::Lane;
 use confab_rpc::completions::completions_client::CompletionsClient;
@@ -186,11 +185,18 @@ impl Running {
             wired.lanes.to(Role::Attachments)?,
             wired.lanes.to(Role::Completions)?,
         );
-        let cache = Cache::open(&settings.cache)?;
+        let (cache, delivery) = (wired.cache.clone(), wired.delivery.clone());
         let tasks = self.front.clone();
         self.front.spawn("gateway", async move {
-            let served =
-                confab_gateway::serve(settings.gateway, backends, cache, listeners, tasks).await;
+            let served = confab_gateway::serve(
+                settings.gateway,
+                backends,
+                cache,
+                delivery,
+                listeners,
+                tasks,
+            )
+            .await;
             if let Err(error) = served {
                 let _ = report.try_send(anyhow::Error::new(error).context("gateway"));
             }

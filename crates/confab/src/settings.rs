@@ -29,6 +29,8 @@ pub struct Settings {
     pub completions: confab_completions::Settings,
     /// What may be forgotten.
     pub cache: confab_cache::Settings,
+    /// How what was committed reaches the gateways.
+    pub delivery: confab_delivery::Settings,
     /// How roles reach each other.
     pub lanes: Lanes,
     /// Logs and traces.
@@ -137,6 +139,7 @@ impl Settings {
             .completions
             .validate()
             .context("settings: completions")?;
+        settings.delivery.validate().context("settings: delivery")?;
         if settings.gateway.assistant.mirror == confab_gateway::Mirror::RedisStream
             && !settings.cache.is_redis()
         {
@@ -151,6 +154,13 @@ impl Settings {
     pub fn check_roles(&self, roles: &Roles) -> anyhow::Result<()> {
         if !roles.are_split() {
             return Ok(());
+        }
+        let delivers = roles.has(Role::Threads) || roles.has(Role::Gateway);
+        if delivers && !self.delivery.is_broker() {
+            anyhow::bail!(
+                "delivery.url names no broker, and what is committed here must reach gateways in other processes: with \
+                 split roles set it to a RabbitMQ (CONFAB__DELIVERY__URL), or run all roles in one process"
+            );
         }
         for role in Role::ALL {
             let Some(lane) = self.lanes.of(role) else {

@@ -13,7 +13,7 @@ use confab_rpc::sessions::{
     IssueTokenRequest, ListUsersRequest, User,
 };
 use confab_rpc::{Fault, Lane};
-use confab_runtime::SystemClock;
+use confab_runtime::{SystemClock, Tasks};
 use uuid::Uuid;
 
 use crate::cli::UserCommand;
@@ -85,10 +85,14 @@ async fn lane(settings: &Settings) -> anyhow::Result<Lane> {
     }
     wiring::migrate_one::<Migrator>(settings, Role::Sessions).await?;
     let database = wiring::open_database(settings, Role::Sessions).await?;
-    let service =
-        confab_sessions::Service::open(database, &settings.sessions, Arc::new(SystemClock))
-            .await
-            .context("sessions")?;
+    let service = confab_sessions::Service::open(
+        database,
+        &settings.sessions,
+        Arc::new(SystemClock),
+        Tasks::new(),
+    )
+    .await
+    .context("sessions")?;
     let deadline = std::time::Duration::from_millis(settings.lanes.deadline_ms);
     Ok(Lane::local(SessionsServer::new(service), deadline))
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use confab_cache::Cache;
 use confab_completions::AgentContextService;
 use confab_database::{Database, MigratorTrait};
+use confab_delivery::Delivery;
 use confab_migrations as migrations;
 use confab_rpc::Lane;
 use confab_rpc::agents::agent_context_server::AgentContextServer;
 use confab_rpc::attachments::attachments_server::AttachmentsServer;
 use confab_rpc::completions::completions_server::CompletionsServer;
 use confab_rpc::sessions::sessions_server::SessionsServer;
-use confab_rpc::threads::threads_server::ThreadsServer;
 use confab_runtime::{Clock, Tasks};
 use tonic::service::Routes;
 use tonic::transport::Endpoint;
@@ -28,6 +29,10 @@ pub(crate) struct Wired {
     pub(crate) served: Vec<(Role, Routes)>,
     /// What agents may ask back, when an agent is configured and completions runs here.
     pub(crate) agent_context: Option<AgentContextServer<AgentContextService>>,
+    /// What may be forgotten, shared by everything in this process.
+    pub(crate) cache: Cache,
+    /// How what is committed reaches the gateways.
+    pub(crate) delivery: Delivery,
     /// Open databases, to be closed last.
     pub(crate) databases: Vec<Database>,
 }
@@ -72,6 +77,8 @@ impl Wiring<'_> {
             lanes: Reach::default(),
             served: Vec::new(),
             agent_context: None,
+            cache: Cache::open(&self.settings.cache)?,
+            delivery: Delivery::open(&self.settings.delivery, &self.tasks)?,
             databases: Vec::new(),
         };
         self.wire_sessions(&mut wired).await?;
@@ -90,10 +97,14 @@ impl Wiring<'_> {
             .open::<migrations::sessions::Migrator>(Role::Sessions)
             .await?;
         wired.databases.push(database.clone());
-        let clock = Arc::clone(&self.clock);
-        let service = confab_sessions::Service::open(database, &self.settings.sessions, clock)
-            .await
-            .context("sessions")?;
+        let service = confab_sessions::Service::open(
+            database,
+            &self.settings.sessions,
+            Arc::clone(&self.clock),
+            self.tasks.clone(),
+        )
+        .await
+        .context("sessions")?;
         let server = SessionsServer::new(service);
         wired.lanes.sessions = Some(Lane::local(server.clone(), self.deadline()));
         wired.served.push((Role::Sessions, Routes::new(server)));
@@ -109,10 +120,24 @@ impl Wiring<'_> {
             .open::<migrations::threads::Migrator>(Role::Threads)
             .await?;
         wired.databases.push(database.clone());
-        let service = confab_threads::Service::new(database, Arc::clone(&self.clock));
-        let server = ThreadsServer::new(service);
-        wired.lanes.threads = Some(Lane::local(server.clone(), self.deadline()));
-        wired.served.push((Role::Threads, Routes::new(server)));
+        let clock = Arc::clone(&self.clock);
+        let relay = confab_threads::Relay::start(
+            wired.delivery.clone(),
+            wired.cache.clone(),
+            database.clone(),
+            Arc::clone(&clock),
+            &self.tasks,
+        );
+        let service = confab_threads::Service::open(
+            database,
+            &self.settings.threads,
+            relay,
+            clock,
+            self.tasks.clone(),
+        );
+        let routes = service.routes();
+        wired.lanes.threads = Some(Lane::local(routes.clone(), self.deadline()));
+        wired.served.push((Role::Threads, routes));
         Ok(())
     }
 
