@@ -1,5 +1,4 @@
 //! What a watch learns.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use futures_util::FutureExt;
 use uuid::Uuid;

@@ -1,5 +1,4 @@
 //! What bodies mean, and how failures are told.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use actix_web::HttpResponse;
 use actix_web::body::MessageBody;

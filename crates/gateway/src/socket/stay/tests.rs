@@ -30,7 +30,7 @@ fn bounded(session: Option<Uuid>, revocations: &Revocations) -> Bounded<Mute> {
         id: Uuid::now_v7(),
         number: 1,
         session,
-        ends_at: Instant::now() + Duration::from_secs(60),
+        ends_at: Instant::now() + Duration::from_mins(1),
     });
     Bounded::new(Mute, caller, revocations)
 }
