@@ -90,8 +90,9 @@ impl NewEntry {
         part(&mut hash, self.profile_id.unwrap_or_default().as_bytes());
         part(&mut hash, self.refers_to.unwrap_or_default().to_be_bytes());
         for attachment in &self.attachments {
-            part(&mut hash, attachment.id.as_bytes());
-            part(&mut hash, &attachment.name);
+            // A file that is sent again was uploaded again, under another id.
+            part(&mut hash, &attachment.title);
+            part(&mut hash, attachment.size.to_be_bytes());
         }
         Some(hash.finalize().into())
     }
@@ -103,7 +104,9 @@ impl NewEntry {
         let names: usize = self
             .attachments
             .iter()
-            .map(|attachment| ATTACHMENT + attachment.name.len())
+            .map(|attachment| {
+                ATTACHMENT + attachment.name.len() + attachment.title.len() + attachment.title.len()
+            })
             .sum();
         let key = self.client_msg_id.as_ref().map_or(0, |key| 32 + key.len());
         ROW + self.content.len() + names + key
