@@ -6,6 +6,9 @@ use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QuerySele
 use super::Store;
 use super::sign_in_entity::{revocation, sign_in_attempt, sign_in_session, ticket};
 
+#[cfg(test)]
+mod tests;
+
 /// For how long what has ended is still answered for.
 const KEPT: TimeDelta = TimeDelta::days(1);
 
