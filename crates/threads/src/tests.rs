@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::answer::{State, may_write, unseen};
 use crate::exchange::{Attachment, Destination, NewExchange};
 use crate::page::{BYTES, Bounds, Extent, fill};
+use crate::people::Known;
 use crate::text::{ANSWER_BYTES, blank_nul, without_nul};
 
 #[test]
@@ -105,6 +106,19 @@ fn absent_bounds_are_wide_and_no_page_is_longer_than_the_longest() {
     assert_eq!((bounds.before, bounds.limit), (i64::MAX, 500));
     assert_eq!(Bounds::new(0, 7, false, 501).limit, 500);
     assert_eq!(Bounds::new(0, 7, false, 3).limit, 3);
+}
+
+#[test]
+fn what_is_asked_for_is_remembered_and_the_rest_forgotten() {
+    let mut known = Known::new(10);
+    for key in 0..100 {
+        known.insert(key, key + 1);
+        assert_eq!(known.get(0), Some(1));
+    }
+    let remembered = (0..100).filter(|key| known.get(*key).is_some()).count();
+    assert!((10..=20).contains(&remembered));
+    assert_eq!(known.get(99), Some(100));
+    assert_eq!(known.get(50), None);
 }
 
 proptest! {

@@ -57,7 +57,7 @@ impl Threads<'_> {
 }
 
 /// How long a message's text is in UTF-8. Both databases know without reading it.
-pub(in crate::store) fn bytes() -> Expr {
+pub(super) fn bytes() -> Expr {
     Expr::expr(Func::cust("octet_length").arg(Expr::col(message::Column::Content)))
         .cast_as("bigint")
 }

@@ -3,11 +3,10 @@
 use sea_orm::{ColumnTrait, DbErr, Order, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use super::membership::message_seq;
-use super::{Conversations, Stored, entry, joined, read};
+use super::{Conversations, Stored, entry, joined, read, weight};
 use crate::error::Error;
 use crate::page::{BYTES, Extent, Page, fill};
 use crate::people::Window;
-use crate::store::log::bytes;
 
 impl Conversations<'_> {
     /// A page of messages in ascending `seq`, and whether there are more between the bounds.
@@ -82,7 +81,7 @@ impl Conversations<'_> {
             .clone()
             .select_only()
             .column(entry::Column::Seq)
-            .expr_as(bytes(), "bytes")
+            .expr_as(weight(), "bytes")
             .order_by(entry::Column::Seq, order)
             .limit(u64::from(limit) + 1)
             .into_tuple()

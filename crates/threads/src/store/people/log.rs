@@ -4,9 +4,8 @@ use confab_database::Database;
 use sea_orm::sea_query::{Expr, Func};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
-use super::{Stored, conversation, entry, joined, read};
+use super::{Stored, conversation, entry, joined, read, weight};
 use crate::page::{Extent, fill};
-use crate::store::log::bytes;
 use crate::thread::Kind;
 
 /// A page of a log holds this many entries and this much text.
@@ -77,7 +76,7 @@ async fn page(
         .clone()
         .select_only()
         .column(place)
-        .expr_as(bytes(), "bytes")
+        .expr_as(weight(), "bytes")
         .limit(u64::from(most) + 1)
         .into_tuple()
         .all(database.read())

@@ -17,6 +17,7 @@ pub(crate) mod tails;
 
 use std::collections::HashMap;
 
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter,
     QuerySelect, RelationTrait, Select,
@@ -61,6 +62,15 @@ fn joined() -> Select<entry::Entity> {
         .join(JoinType::InnerJoin, entry::Relation::Conversation.def())
         .column(conversation::Column::LowId)
         .column(conversation::Column::HighId)
+}
+
+/// About how many bytes an entry takes in a reply, as the database knows without reading it: its texts and files, ids and
+/// times, and the longest file that an announcement may carry.
+fn weight() -> Expr {
+    Expr::cust(
+        "CAST(300 + octet_length(message.content) + octet_length(CAST(message.attachments AS text)) \
+         + CASE WHEN message.refers_to IS NULL THEN 0 ELSE 32768 END AS bigint)",
+    )
 }
 
 /// Reads entries, with the files that they announce.

@@ -233,3 +233,19 @@ async fn pages_from_either_end_tile_a_log_of_long_messages() {
         assert_eq!([rest, last].concat(), said);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn announcements_of_files_with_long_captions_fit_into_replies() {
+    for town in Town::both().await {
+        let (one, two) = (uuid(), uuid());
+        let caption = "x".repeat(16 * 1024);
+        let files = (0..150).map(|_| file(to(&one, &two, &caption))).collect();
+        let files = town.send(files).await;
+        let files: Vec<Entry> = files.into_iter().map(|it| it.unwrap().0).collect();
+        let announced = files.iter().map(|file| announcement(&one, file.id));
+        let announced = town.send(announced.collect()).await;
+        let announced = announced.into_iter().map(|it| it.unwrap().0);
+        let said: Vec<Entry> = files.iter().cloned().chain(announced).collect();
+        assert_eq!(town.log(said[0].thread).await, said);
+    }
+}

@@ -92,30 +92,28 @@ async fn a_key_stands_for_one_content() {
     for town in Town::both().await {
         let (one, two, three) = (uuid(), uuid(), uuid());
         let group = town.group_of(&[&one]).await;
-        let outcomes = town
+        let [first, again, other]: [_; 3] = town
             .send(vec![
                 keyed(to(&one, &two, "a"), "key"),
                 keyed(to(&one, &two, "a"), "key"),
                 keyed(to(&one, &two, "b"), "key"),
-                keyed(to(&one, &three, "a"), "key"),
-                keyed(into(&one, group, "a"), "key"),
-                keyed(to(&two, &one, "a"), "key"),
             ])
-            .await;
-        assert_eq!(
-            outcomes[0],
-            outcomes[1].clone().map(|(entry, _)| (entry, false))
-        );
-        assert!(
-            outcomes[2..5]
-                .iter()
-                .all(|it| *it == Err(Reason::KeyReused))
-        );
-        assert!(!outcomes[5].clone().unwrap().1);
+            .await
+            .try_into()
+            .unwrap();
+        let original = first.unwrap().0;
+        assert_eq!(again, Ok((original.clone(), true)));
+        assert_eq!(other, Err(Reason::KeyReused));
+        for elsewhere in [to(&one, &three, "a"), into(&one, group, "a")] {
+            let sent = town.send_one(keyed(elsewhere, "key")).await;
+            assert_eq!(sent, Err(Reason::KeyReused));
+        }
+        let by_other = town.send_one(keyed(to(&two, &one, "a"), "key")).await;
+        assert!(!by_other.unwrap().1);
         let later = town.send_one(keyed(to(&one, &two, "b"), "key")).await;
         assert_eq!(later, Err(Reason::KeyReused));
         let later = town.send_one(keyed(to(&one, &two, "a"), "key")).await;
-        assert_eq!(later, outcomes[1]);
+        assert_eq!(later, Ok((original, true)));
         assert_eq!(town.direct(&one, &three).await, Err(Reason::ThreadNotFound));
     }
 }
