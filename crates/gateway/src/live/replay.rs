@@ -75,7 +75,7 @@ pub(super) async fn run(live: Live, place: Weak<Place>, resume: Resume, members:
         let Some(place) = replay.place.upgrade() else {
             return;
         };
-        let Some(moved) = place.caught_up() else {
+        let Some(moved) = place.caught_up(&done) else {
             return;
         };
         wanted = Vec::new();

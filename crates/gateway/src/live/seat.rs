@@ -83,6 +83,8 @@ pub(super) struct Place {
 struct Turn {
     /// While missed entries are replayed: the threads that went on meanwhile, from where and up to where.
     moved: Option<HashMap<i64, Span>>,
+    /// Up to where threads were replayed, until live entries are past it: a replay may have read what a hint tells later.
+    replayed: HashMap<i64, i64>,
     /// Requests under way that may lead to an entry of this user.
     expecting: bool,
     held: VecDeque<Held>,
@@ -127,6 +129,12 @@ impl Place {
             span.last = span.last.max(seq);
             return;
         }
+        if let Some(last) = turn.replayed.get(&thread) {
+            if seq <= *last {
+                return;
+            }
+            turn.replayed.remove(&thread);
+        }
         if !(turn.expecting && own) && turn.held.is_empty() {
             self.queue.push(Frame::Text(frame.clone()));
             return;
@@ -164,14 +172,16 @@ impl Place {
         self.queue.reply(reply.into_iter().collect());
     }
 
-    /// What went on in the threads since this was asked last; `None`: nothing, and from now on entries go out directly.
-    pub(super) fn caught_up(&self) -> Option<HashMap<i64, Span>> {
+    /// What went on in the threads since this was asked last; `None`: nothing, and from now on entries go out directly
+    /// but for those up to `done`, which the socket has had.
+    pub(super) fn caught_up(&self, done: &HashMap<i64, i64>) -> Option<HashMap<i64, Span>> {
         let mut turn = self.lock();
         let moved = turn.moved.as_mut()?;
         if !moved.is_empty() {
             return Some(std::mem::take(moved));
         }
         turn.moved = None;
+        turn.replayed.clone_from(done);
         drop(turn);
         self.replayed.send_replace(true);
         None

@@ -207,12 +207,18 @@ fn what_happens_during_a_replay_is_left_to_it() {
     push(&place, 2, 1, true);
     push(&place, 1, 9, false);
     assert_eq!(queued(&place), Vec::<String>::new());
-    let moved = place.caught_up().unwrap();
+    let mut done = HashMap::from([(1, 6)]);
+    let moved = place.caught_up(&done).unwrap();
     assert_eq!(moved[&1], Span { first: 7, last: 9 });
     assert_eq!(moved[&2], Span { first: 1, last: 1 });
-    assert_eq!(place.caught_up(), None);
-    push(&place, 1, 10, false);
-    assert_eq!(queued(&place), ["1:10"]);
+    // The log was read further than the hints go.
+    done.insert(1, 11);
+    assert_eq!(place.caught_up(&done), None);
+    for seq in 10..=13 {
+        push(&place, 1, seq, false);
+    }
+    push(&place, 3, 1, false);
+    assert_eq!(queued(&place), ["1:12", "1:13", "3:1"]);
 }
 
 #[test]
