@@ -26,7 +26,12 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
 
 /// What `work` gives; a test that would wait for ever fails instead.
 pub async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
-    timeout(NEVER, work)
+    within(work)
         .await
-        .unwrap_or_else(|_| panic!("it never happened: {what}"))
+        .unwrap_or_else(|| panic!("it never happened: {what}"))
+}
+
+/// What `work` gives; `None` when it would take for ever.
+pub(crate) async fn within<T>(work: impl Future<Output = T>) -> Option<T> {
+    timeout(NEVER, work).await.ok()
 }

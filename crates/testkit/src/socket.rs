@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
+use crate::eventually::within;
 use crate::in_time;
 
 /// What came over a socket.
@@ -125,21 +126,21 @@ impl Socket {
 
     /// The next frame that is like this; those before it go to the log only.
     pub async fn frame_that(&mut self, what: &str, matches: impl Fn(&Value) -> bool) -> Value {
-        in_time(what, async {
+        let found = within(async {
             loop {
                 match self.receive().await {
-                    Received::Frame(frame) if matches(&frame) => return frame,
+                    Received::Frame(frame) if matches(&frame) => return Ok(frame),
                     Received::Frame(_) => {}
-                    Received::Closed(code) => {
-                        panic!(
-                            "closed with {code:?} before: {what}; what came: {:#?}",
-                            self.log
-                        )
-                    }
+                    Received::Closed(code) => return Err(code),
                 }
             }
-        })
-        .await
+        });
+        let found = found.await;
+        match found {
+            Some(Ok(frame)) => frame,
+            Some(Err(code)) => panic!("closed with {code:?} before: {what}; came: {:#?}", self.log),
+            None => panic!("it never came: {what}; came: {:#?}", self.log),
+        }
     }
 
     /// The code that the server closes with; frames before it go to the log.

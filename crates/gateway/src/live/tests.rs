@@ -1,5 +1,6 @@
 //! The rule of a thread's line, and the order in which one socket gets pushes and answers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytestring::ByteString;
