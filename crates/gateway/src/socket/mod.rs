@@ -39,8 +39,8 @@ const GRACE: Duration = Duration::from_secs(4);
 /// How long a peer has to take the last frames.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long a peer that was too slow has to make room for the frame that says so.
-const SLOW_FAREWELL: Duration = Duration::from_secs(5);
+/// How long a peer that was too slow has to make room for the frame that says so. Nothing else is kept for it meanwhile.
+const SLOW_FAREWELL: Duration = Duration::from_secs(30);
 
 /// Close code of a peer that took too little for too long. It may come back and name its position.
 const SLOW_CONSUMER: u16 = 4008;
