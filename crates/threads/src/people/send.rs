@@ -99,7 +99,8 @@ impl NewEntry {
 
     /// About how many bytes the entry takes in a statement.
     pub(crate) fn weight(&self) -> usize {
-        const ROW: usize = 130;
+        /// Columns, the text of their parameters, and the types that go along when a statement is prepared.
+        const ROW: usize = 280;
         const ATTACHMENT: usize = 64;
         let names: usize = self
             .attachments
