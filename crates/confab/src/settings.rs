@@ -155,13 +155,6 @@ impl Settings {
         if !roles.are_split() {
             return Ok(());
         }
-        let delivers = roles.has(Role::Threads) || roles.has(Role::Gateway);
-        if delivers && !self.delivery.is_broker() {
-            anyhow::bail!(
-                "delivery.url names no broker, and what is committed here must reach gateways in other processes: with \
-                 split roles set it to a RabbitMQ (CONFAB__DELIVERY__URL), or run all roles in one process"
-            );
-        }
         for role in Role::ALL {
             let Some(lane) = self.lanes.of(role) else {
                 continue;
@@ -180,6 +173,13 @@ impl Settings {
                      PostgreSQL, or run all roles in one process"
                 );
             }
+        }
+        let delivers = roles.has(Role::Threads) || roles.has(Role::Gateway);
+        if delivers && !self.delivery.is_broker() {
+            anyhow::bail!(
+                "delivery.url names no broker, and what is committed here must reach gateways in other processes: with \
+                 split roles set it to a RabbitMQ (CONFAB__DELIVERY__URL), or run all roles in one process"
+            );
         }
         Ok(())
     }

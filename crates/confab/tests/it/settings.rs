@@ -124,6 +124,11 @@ fn split_roles_need_addresses_and_a_shared_database() {
         .to_string();
     assert!(error.contains("SQLite"), "{error}");
 
-    let postgres = [("threads.database.url", "postgres://confab@db/confab")];
-    with(&postgres).unwrap().check_roles(&threads).unwrap();
+    let postgres = ("threads.database.url", "postgres://confab@db/confab");
+    let settings = with(&[postgres]).unwrap();
+    let error = settings.check_roles(&threads).unwrap_err().to_string();
+    assert!(error.contains("delivery.url"), "{error}");
+
+    let broker = ("delivery.url", "amqp://confab:secret@broker:5672/%2f");
+    with(&[postgres, broker]).unwrap().check_roles(&threads).unwrap();
 }
