@@ -1,5 +1,4 @@
 //! Agents: what they are given, what they may ask back, what they cost.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

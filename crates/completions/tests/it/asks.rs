@@ -1,5 +1,4 @@
 //! Asks that succeed, asks that are refused, and the same ask more than once.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use confab_rpc::completions::ask_request;
 use confab_rpc::completions::{AskRequest, ListModelsRequest};

@@ -1,5 +1,4 @@
 //! The running summary of what has left the window.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use confab_rpc::completions::AskRequest;
 use confab_rpc::sessions::User;
@@ -151,7 +150,6 @@ async fn a_summary_whose_process_dies_is_settled() {
     ];
     for house in House::both_with(&SUMMARISES).await {
         for (method, when, charges) in steps {
-            println!("killed {when:?} {method}");
             let ann = house.user(DOLLAR, &[LLAMA]).await;
             // Each answer reserves and settles once; the third time it is the summary.
             let nth = if method == "ReplaceSummary" { 1 } else { 3 };
@@ -163,7 +161,8 @@ async fn a_summary_whose_process_dies_is_settled() {
             let heir = house.start().await;
             heir.reap().await;
             heir.stop().await;
-            assert_eq!(house.charges(&ann).await.len(), charges);
+            let charged = house.charges(&ann).await.len();
+            assert_eq!(charged, charges, "killed {when:?} {method}");
             house.check_books(&ann).await;
         }
     }

@@ -1,5 +1,4 @@
 //! A house with every service that an ask needs, and processes that live and die in it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +43,7 @@ use crate::wire::Wire;
 pub(crate) const LLAMA: i32 = 8;
 /// The lease of every process here, so long that only the test's clock ends it.
 const LEASE_SECONDS: u32 = 3600;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What outlives a process: databases, files, the time of day.
 pub(crate) struct House {
@@ -530,7 +529,6 @@ async fn lanes(
 }
 
 /// Runs on another runtime, as a process of its own does.
-#[expect(clippy::disallowed_methods, reason = "it is awaited at once")]
 async fn in_runtime<T: Send + 'static>(
     runtime: &tokio::runtime::Handle,
     work: impl Future<Output = T> + Send + 'static,
