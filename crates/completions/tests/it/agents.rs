@@ -15,7 +15,8 @@ use confab_rpc::{Fault, Lane, Reason};
 use tonic::{Request, Status};
 
 use crate::agent::{Agent, Call, answer};
-use crate::world::{House, LLAMA, ask_in, new_ask, reason, refusal, thread_of};
+use crate::asking::{ask_in, new_ask, reason, refusal, thread_of};
+use crate::world::{House, LLAMA};
 
 const DOLLAR: i64 = 1_000_000;
 

@@ -7,8 +7,9 @@ use confab_rpc::threads::MessageState;
 use confab_rpc::{Fault, Reason};
 use tokio::task::JoinSet;
 
+use crate::asking::{ask_in, echo, new_ask, reason, thread_of};
 use crate::wire::{When, Wire};
-use crate::world::{House, LLAMA, Process, ask_in, echo, new_ask, reason, thread_of};
+use crate::world::{House, LLAMA, Process};
 
 const DOLLAR: i64 = 1_000_000;
 const GPT_4: i32 = 6;

@@ -4,8 +4,9 @@ use confab_rpc::Reason;
 use confab_rpc::completions::{AskRequest, NewThread, ask_request};
 
 use crate::agent::Agent;
+use crate::asking::{ask_in, new_ask, reason, thread_of};
 use crate::wire::{When, Wire};
-use crate::world::{House, LLAMA, ask_in, new_ask, reason, thread_of};
+use crate::world::{House, LLAMA};
 
 const DOLLAR: i64 = 1_000_000;
 

@@ -5,8 +5,9 @@ use confab_rpc::sessions::User;
 use confab_rpc::threads::MessageState;
 use confab_rpc::{Fault, Reason};
 
+use crate::asking::{Answered, echo, new_ask};
 use crate::wire::{When, Wire};
-use crate::world::{Answered, House, LLAMA, Process, echo, new_ask};
+use crate::world::{House, LLAMA, Process};
 
 const DOLLAR: i64 = 1_000_000;
 

@@ -4,9 +4,10 @@ use confab_rpc::Reason;
 use confab_rpc::completions::AskRequest;
 use confab_rpc::threads::MessageState;
 
+use crate::asking::{ask_in, echo, new_ask, reason, thread_of};
 use crate::asks::remove_thread;
 use crate::wire::{When, Wire};
-use crate::world::{House, LLAMA, ask_in, echo, new_ask, reason, thread_of};
+use crate::world::{House, LLAMA};
 
 const DOLLAR: i64 = 1_000_000;
 /// The scripted model breaks off after three words.

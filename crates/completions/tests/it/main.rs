@@ -3,6 +3,7 @@
 
 mod agent;
 mod agents;
+mod asking;
 mod asks;
 mod context;
 mod crashes;

@@ -5,8 +5,9 @@ use confab_rpc::sessions::User;
 use confab_rpc::threads::Thread;
 
 use crate::agent::Agent;
+use crate::asking::{ask_in, echo, new_ask, thread_of};
 use crate::wire::{When, Wire};
-use crate::world::{House, LLAMA, Process, ask_in, echo, new_ask, thread_of};
+use crate::world::{House, LLAMA, Process};
 
 const DOLLAR: i64 = 1_000_000;
 const SUMMARISES: [(&str, &str); 2] = [("summarise", "true"), ("history_entries", "2")];
