@@ -32,12 +32,12 @@ pub struct Settings {
     pub lease_seconds: u64,
     /// How long an ask waits while the user's earlier ones are being answered.
     pub queue_seconds: u64,
-    /// The longest answer, in bytes, up to 16 MiB.
+    /// The longest answer, in bytes, up to 2 MiB.
     pub answer_bytes: usize,
     /// Where agents reach the gateway to fetch files.
     #[serde(deserialize_with = "http_url")]
     pub files_url: Url,
-    /// How long links to files are good for, in seconds; at least 1.
+    /// How long links to files are good for, in seconds, 1 to 3,600.
     pub file_link_seconds: u64,
     /// What answers for a model whose provider is not configured.
     pub unconfigured: Unconfigured,

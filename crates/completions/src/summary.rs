@@ -1,9 +1,10 @@
 //! The running summary: what has left a model's window is folded into a few sentences, off the path of any ask. It is
 //! charged like an answer. When it cannot be had, the old one stays and the window alone is used.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use confab_rpc::sessions::ReserveRequest;
@@ -33,33 +34,67 @@ const LENGTH: u32 = 512;
 /// The most that is folded in one go, in tokens: the rest follows after the next answer.
 const FOLDED: u32 = 32_000;
 
-/// The threads that are being summarised: one summary at a time for each.
+/// The threads that are being summarised: one summary at a time for each, and one more when something was said
+/// meanwhile.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct UnderWay(Arc<Mutex<HashSet<Uuid>>>);
+pub(crate) struct UnderWay(Arc<Mutex<HashMap<Uuid, Meanwhile>>>);
 
+#[derive(Debug, PartialEq, Eq)]
+enum Meanwhile {
+    Quiet,
+    MoreWasSaid,
+}
+
+/// The right to summarise a thread.
 struct Turn {
     under_way: UnderWay,
     thread_id: Uuid,
+    over: bool,
 }
 
 impl UnderWay {
+    /// `None`: somebody has the turn, and will take another one for this.
     fn take(&self, thread_id: Uuid) -> Option<Turn> {
-        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        threads.insert(thread_id).then(|| Turn {
-            under_way: self.clone(),
-            thread_id,
-        })
+        match self.threads().entry(thread_id) {
+            Entry::Occupied(mut entry) => {
+                entry.insert(Meanwhile::MoreWasSaid);
+                None
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(Meanwhile::Quiet);
+                Some(Turn {
+                    under_way: self.clone(),
+                    thread_id,
+                    over: false,
+                })
+            }
+        }
+    }
+
+    fn threads(&self) -> MutexGuard<'_, HashMap<Uuid, Meanwhile>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    /// Whether another turn is wanted; otherwise this one is over.
+    fn again(&mut self) -> bool {
+        let mut threads = self.under_way.threads();
+        let was = threads.insert(self.thread_id, Meanwhile::Quiet);
+        if was == Some(Meanwhile::MoreWasSaid) {
+            return true;
+        }
+        threads.remove(&self.thread_id);
+        self.over = true;
+        false
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut threads = self
-            .under_way
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        threads.remove(&self.thread_id);
+        if !self.over {
+            self.under_way.threads().remove(&self.thread_id);
+        }
     }
 }
 
@@ -76,19 +111,23 @@ impl Engine {
         if !self.settings.summarise {
             return;
         }
-        let Some(turn) = self.summarising.take(thread_id) else {
+        let Some(mut turn) = self.summarising.take(thread_id) else {
             return;
         };
         let engine = Arc::clone(self);
         self.tasks.spawn("summary", async move {
-            match engine.summarise(user_id, thread_id).await {
-                Ok(()) => {}
-                Err(error) if is_expected(&error) => {
-                    tracing::debug!(thread = %thread_id, %error, "no summary");
+            loop {
+                match engine.summarise(user_id, thread_id).await {
+                    Ok(()) => {}
+                    Err(error) if is_expected(&error) => {
+                        tracing::debug!(thread = %thread_id, %error, "no summary");
+                    }
+                    Err(error) => tracing::warn!(thread = %thread_id, %error, "no summary"),
                 }
-                Err(error) => tracing::warn!(thread = %thread_id, %error, "no summary"),
+                if !turn.again() {
+                    return;
+                }
             }
-            drop(turn);
         });
     }
 

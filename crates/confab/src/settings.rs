@@ -100,13 +100,13 @@ impl Sources {
     /// All layers put together.
     pub fn merge(&self) -> anyhow::Result<Merged> {
         let environment = environment(&self.dot_env)?;
-        Ok(Layers {
+        let layers = Layers {
             defaults: DEFAULTS,
             file: self.file.as_deref().map(Path::new),
             aliases: aliases::settings_of(&environment),
             environment,
-        }
-        .merge()?)
+        };
+        layers.merge().context("settings")
     }
 
     /// The settings, checked as far as they can be without knowing which roles run.
@@ -127,7 +127,7 @@ impl Sources {
 impl Settings {
     /// Gives merged layers their shape and checks them.
     pub fn from_merged(merged: &Merged) -> anyhow::Result<Self> {
-        let settings: Self = merged.read()?;
+        let settings: Self = merged.read().context("settings")?;
         settings.gateway.validate().context("settings: gateway")?;
         settings.sessions.validate().context("settings: sessions")?;
         settings.threads.validate().context("settings: threads")?;

@@ -8,6 +8,7 @@ mod error;
 pub mod scratch;
 mod settings;
 
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ impl Database {
             // Another process, such as `confab user add`, may hold the write lock for a moment.
             .busy_timeout(Duration::from_secs(5));
         if let Some(folder) = options.get_filename().parent() {
-            std::fs::create_dir_all(folder).map_err(|error| {
+            make_private(folder).map_err(|error| {
                 DbErr::Custom(format!("cannot make {}: {error}", folder.display()))
             })?;
         }
@@ -155,6 +156,16 @@ impl Database {
         self.read.clone().close().await?;
         self.write.clone().close().await
     }
+}
+
+/// Makes a folder that only its owner can look into: a database holds keys and what people said. One that is there
+/// already is left as it is.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 fn connection_error(error: sqlx::Error) -> DbErr {

@@ -16,10 +16,10 @@ const SEPARATOR: &str = "__";
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A value has the wrong type, a key is unknown, a file does not parse.
-    #[error("settings: {0}")]
+    #[error(transparent)]
     Invalid(#[from] config::ConfigError),
     /// The `.env` file does not parse.
-    #[error("{path}: {source}")]
+    #[error("cannot read {}", path.display())]
     DotEnv {
         /// The file.
         path: PathBuf,

@@ -1,5 +1,7 @@
 //! Logs to standard error and, when an endpoint is set, traces by OTLP.
 
+use std::io::IsTerminal;
+
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
@@ -55,7 +57,9 @@ impl Settings {
     /// Sets the process up to log and trace as the settings say. Once per process, from inside a tokio runtime.
     pub fn start(&self, service: &'static str) -> Result<Telemetry, TelemetryError> {
         let filter = EnvFilter::try_new(&self.log)?;
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
         let lines = match self.format {
             Format::Text => lines.with_target(true).boxed(),
             Format::Json => lines.json().flatten_event(true).boxed(),

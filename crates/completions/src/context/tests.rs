@@ -1,0 +1,120 @@
+//! What fits into a prompt, and which messages count.
+
+use confab_rpc::threads::{AuthorKind, Message, MessageState};
+use proptest::prelude::*;
+
+use super::{Exchanges, TooLong, fill, newest_that_fit};
+use crate::provider::tests::prompt;
+use crate::provider::{Prompt, Role};
+
+fn question(id: i64, content: &str) -> Message {
+    Message {
+        id,
+        seq: id,
+        author_kind: AuthorKind::Person.into(),
+        state: MessageState::Complete.into(),
+        content: content.to_owned(),
+        ..Message::default()
+    }
+}
+
+fn answer(id: i64, state: MessageState, content: &str) -> Message {
+    Message {
+        id,
+        seq: id,
+        author_kind: AuthorKind::Model.into(),
+        state: state.into(),
+        content: content.to_owned(),
+        answers: id - 1,
+        ..Message::default()
+    }
+}
+
+fn counted(log: Vec<Message>, limit: usize) -> Vec<i64> {
+    let mut exchanges = Exchanges::default();
+    for message in log.into_iter().rev() {
+        exchanges.take(message);
+    }
+    let newest = exchanges.newest(limit);
+    newest.iter().map(|message| message.id).collect()
+}
+
+#[test]
+fn a_question_counts_with_its_answer() {
+    let log = || {
+        vec![
+            question(1, "complete"),
+            answer(2, MessageState::Complete, "yes"),
+            question(3, "failed"),
+            answer(4, MessageState::Failed, "some text"),
+            question(5, "interrupted"),
+            answer(6, MessageState::Interrupted, "part"),
+            question(7, "interrupted before it began"),
+            answer(8, MessageState::Interrupted, ""),
+            question(9, "cancelled"),
+            answer(10, MessageState::Cancelled, "part"),
+            question(11, "under way"),
+            answer(12, MessageState::Streaming, "so far"),
+        ]
+    };
+    assert_eq!(counted(log(), 100), [1, 2, 5, 6, 9, 10]);
+    assert_eq!(counted(log(), 3), [6, 9, 10]);
+    assert_eq!(counted(log(), 0), [0; 0]);
+}
+
+fn with_question(bytes: usize) -> Prompt {
+    Prompt {
+        question: "q".repeat(bytes),
+        ..prompt("")
+    }
+}
+
+#[test]
+fn a_question_that_does_not_fit_is_too_long() {
+    let room = usize::try_from(prompt("").model.input_room()).unwrap();
+    let refused = fill(with_question(room * 3 + 1), "", &[]);
+    assert_eq!(refused.err(), Some(TooLong));
+}
+
+#[test]
+fn roles_are_told_apart() {
+    let log = [
+        question(1, "Who?"),
+        answer(2, MessageState::Complete, "Me."),
+    ];
+    let filled = fill(prompt("Why?"), "Before.", &log).unwrap();
+    assert_eq!(filled.summary, "Before.");
+    let roles: Vec<_> = filled.history.iter().map(|turn| turn.role).collect();
+    assert_eq!(roles, [Role::User, Role::Assistant]);
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_said_the_prompt_fits(
+        asked in 0..45_000_usize,
+        summary in 0..45_000_usize,
+        lengths in proptest::collection::vec(0..20_000_usize, 0..20),
+    ) {
+        let log: Vec<_> = (1..).zip(&lengths).map(|(id, length)| question(id, &"m".repeat(*length))).collect();
+        let alone = with_question(asked);
+        let room = alone.model.input_room();
+        let fits_alone = Prompt { summary: String::new(), history: Vec::new(), ..alone.clone() };
+        let fits_alone = fits_alone.estimated_tokens() <= room;
+        let bare = Prompt { summary: String::new(), history: Vec::new(), ..alone };
+        match fill(bare, &"s".repeat(summary), &log) {
+            Err(TooLong) => prop_assert!(!fits_alone),
+            Ok(filled) => {
+                prop_assert!(fits_alone);
+                prop_assert!(filled.estimated_tokens() <= room);
+                // The newest without a gap, and one more would not fit.
+                let kept = filled.history.len();
+                let newest = &log[log.len() - kept..];
+                prop_assert!(filled.history.iter().zip(newest).all(|(turn, message)| turn.content == message.content));
+                if let Some(next) = log.len().checked_sub(kept + 1).map(|index| &log[index]) {
+                    let left = room - filled.estimated_tokens();
+                    prop_assert_eq!(newest_that_fit(std::slice::from_ref(next), left), 0);
+                }
+            }
+        }
+    }
+}

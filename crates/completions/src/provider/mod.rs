@@ -5,7 +5,7 @@ mod openai;
 mod registry;
 mod scripted;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;

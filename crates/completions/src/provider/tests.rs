@@ -13,7 +13,7 @@ use crate::settings::{self, Behaviour};
 const ECHO: &str = "This is Confab's scripted model, not a real one. You said: ";
 
 /// A question to the first model of the catalogue.
-pub(super) fn prompt(question: &str) -> Prompt {
+pub(crate) fn prompt(question: &str) -> Prompt {
     let settings = settings::tests::read(&[]).unwrap();
     let model = Catalogue::new(&settings).by_id(0).unwrap().clone();
     Prompt {

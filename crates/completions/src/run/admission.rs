@@ -15,9 +15,6 @@ use crate::error::Error;
 use crate::history::Span;
 use crate::provider::Prompt;
 
-/// The longest that the attachments service signs a link for.
-const LONGEST_LINK_SECONDS: u64 = 3600;
-
 /// An ask that may become a run.
 #[derive(Debug)]
 pub(super) struct Admitted {
@@ -160,8 +157,7 @@ impl Engine {
 
     /// Where an agent can fetch the files without a credential, for a while.
     async fn links(&self, user_id: Uuid, files: &[Attachment]) -> Result<Vec<String>, Error> {
-        let lifetime = self.settings.file_link_seconds.min(LONGEST_LINK_SECONDS);
-        let lifetime = u32::try_from(lifetime).unwrap_or(u32::MAX);
+        let lifetime = u32::try_from(self.settings.file_link_seconds).unwrap_or(u32::MAX);
         let base = self.settings.files_url.as_str().trim_end_matches('/');
         let mut links = Vec::with_capacity(files.len());
         for file in files {

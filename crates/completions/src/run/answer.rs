@@ -106,7 +106,12 @@ impl Engine {
         }
     }
 
-    pub(super) async fn checkpoint(&self, run: &Run, offset: usize, text: String) -> Result<(), Error> {
+    pub(super) async fn checkpoint(
+        &self,
+        run: &Run,
+        offset: usize,
+        text: String,
+    ) -> Result<(), Error> {
         let request = CheckpointRequest {
             thread_id: run.thread_id.to_string(),
             message_id: run.answer_id.unwrap_or_default(),

@@ -30,6 +30,13 @@ pub(super) struct Opened {
     pub(super) prompt: Prompt,
 }
 
+/// What came of waiting for one's turn.
+struct Turn {
+    reserved: i64,
+    /// Others were answered meanwhile, perhaps in the same thread.
+    context_has_changed: bool,
+}
+
 impl Engine {
     /// Sets the money aside and puts the exchange into the thread.
     pub(super) async fn open(
@@ -38,9 +45,22 @@ impl Engine {
         admitted: Admitted,
         question: &Question,
     ) -> Result<Opened, Error> {
-        let reserved = self
-            .reserve_in_turn(run, &admitted.prompt, question.open_limit)
+        let turn = self
+            .reserve_in_turn(run, &admitted, question.open_limit)
             .await?;
+        let reserved = turn.reserved;
+        let admitted = if turn.context_has_changed {
+            self.admit(question).await?
+        } else {
+            admitted
+        };
+        let affordable = admitted
+            .prompt
+            .model
+            .affordable_output(reserved, admitted.prompt.estimated_tokens());
+        if affordable == 0 {
+            return Err(Error::BalanceInsufficient);
+        }
         let Admitted {
             new_thread,
             attachments,
@@ -76,10 +96,7 @@ impl Engine {
             agent_token_hash,
         };
         let run = self.start(run, appended).await?;
-        let affordable = prompt
-            .model
-            .affordable_output(reserved, prompt.estimated_tokens());
-        prompt.max_output_tokens = affordable.max(1);
+        prompt.max_output_tokens = affordable;
         prompt.budget_microdollars = reserved;
         prompt.ask_back = ask_back;
         Ok(Opened {
@@ -113,32 +130,49 @@ impl Engine {
     async fn reserve_in_turn(
         &self,
         run: &Run,
-        prompt: &Prompt,
+        admitted: &Admitted,
         open_limit: u32,
-    ) -> Result<i64, Error> {
+    ) -> Result<Turn, Error> {
+        let prompt = &admitted.prompt;
         let model = &prompt.model;
-        let maximum = if self.is_agent(model) {
-            WHOLE_BALANCE
-        } else {
-            model.max_cost(prompt.most_tokens())
+        let maximum = |most_input| {
+            if self.is_agent(model) {
+                WHOLE_BALANCE
+            } else {
+                model.max_cost(most_input)
+            }
         };
-        let request = ReserveRequest {
+        let mut request = ReserveRequest {
             user_id: run.user_id.to_string(),
             run_id: run.id.to_string(),
             model_id: run.model_id,
             minimum_microdollars: model.cost(prompt.estimated_tokens(), 1),
-            maximum_microdollars: maximum,
+            maximum_microdollars: maximum(prompt.most_tokens()),
             open_limit,
             background: false,
         };
         let patience = Instant::now() + self.queue_length();
         let mut turn = turns();
+        let mut context_has_changed = false;
         loop {
             turn.tick().await;
             match self.backends.reserve(request.clone()).await {
                 Err(error)
-                    if error.reason() == Some(Reason::RunLimit) && Instant::now() < patience => {}
-                reserved => return reserved,
+                    if error.reason() == Some(Reason::RunLimit) && Instant::now() < patience =>
+                {
+                    // What is waited for may be the thread's last answer: how long it is shows only later.
+                    context_has_changed = admitted.new_thread.is_none();
+                    if context_has_changed {
+                        request.maximum_microdollars = maximum(model.context_length);
+                    }
+                }
+                Err(error) => return Err(error),
+                Ok(reserved) => {
+                    return Ok(Turn {
+                        reserved,
+                        context_has_changed,
+                    });
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ const TIME_LIMIT_MS: RangeInclusive<u64> = 1..=86_400_000;
 const MOST_RETRIES: u32 = 10;
 const SHORTEST_LEASE_SECONDS: u64 = 3;
 const ENTRIES: RangeInclusive<u32> = 1..=1_000;
-const ANSWER_BYTES: RangeInclusive<usize> = 1..=16 * 1024 * 1024;
+const ANSWER_BYTES: RangeInclusive<usize> = 1..=2 * 1024 * 1024;
 
 /// What is wrong with the settings.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +88,7 @@ impl Settings {
             SHORTEST_LEASE_SECONDS..=3_600,
         )?;
         within("queue_seconds", self.queue_seconds, 0..=86_400)?;
-        within("file_link_seconds", self.file_link_seconds, 1..=604_800)
+        within("file_link_seconds", self.file_link_seconds, 1..=3_600)
     }
 
     fn validate_model(

@@ -1,5 +1,4 @@
 //! Agents: what they are given, what they may ask back, what they cost.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -16,7 +15,8 @@ use confab_rpc::{Fault, Lane, Reason};
 use tonic::{Request, Status};
 
 use crate::agent::{Agent, Call, answer};
-use crate::world::{House, LLAMA, ask_in, new_ask, reason, refusal, thread_of};
+use crate::asking::{ask_in, new_ask, reason, refusal, thread_of};
+use crate::world::{House, LLAMA};
 
 const DOLLAR: i64 = 1_000_000;
 

@@ -1,5 +1,4 @@
 //! Asks that succeed, asks that are refused, and the same ask more than once.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use confab_rpc::completions::ask_request;
 use confab_rpc::completions::{AskRequest, ListModelsRequest};
@@ -8,8 +7,9 @@ use confab_rpc::threads::MessageState;
 use confab_rpc::{Fault, Reason};
 use tokio::task::JoinSet;
 
+use crate::asking::{ask_in, echo, new_ask, reason, thread_of};
 use crate::wire::{When, Wire};
-use crate::world::{House, LLAMA, Process, ask_in, echo, new_ask, reason, thread_of};
+use crate::world::{House, LLAMA, Process};
 
 const DOLLAR: i64 = 1_000_000;
 const GPT_4: i32 = 6;

@@ -1,11 +1,12 @@
 //! What a model sees of a thread.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use confab_rpc::Reason;
 use confab_rpc::completions::{AskRequest, NewThread, ask_request};
 
 use crate::agent::Agent;
-use crate::world::{House, LLAMA, ask_in, new_ask, reason, thread_of};
+use crate::asking::{ask_in, new_ask, reason, thread_of};
+use crate::wire::{When, Wire};
+use crate::world::{House, LLAMA};
 
 const DOLLAR: i64 = 1_000_000;
 
@@ -67,6 +68,33 @@ async fn a_model_sees_the_last_entries() {
             ("user", "four"),
             ("assistant", "Heard: four"),
         ];
+        assert_eq!(history_of(&agent.asked()), history(&expected));
+        process.stop().await;
+        house.check_books(&ann).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_waited_is_asked_after_the_answer_it_waited_for() {
+    let agent = Agent::start().await;
+    for house in House::both_with(&[("providers.agent.url", agent.url.as_str())]).await {
+        let wire = Wire::holding("Finish", 1, When::Before);
+        let process = house.start_on(wire).await;
+        let ann = house.user(DOLLAR, &[LLAMA]).await;
+        let thread = house.thread(&ann).await;
+        let limited = |content: &str| AskRequest {
+            open_limit: 1,
+            ..ask_in(&ann, &thread.id, content)
+        };
+        let first = process.begin(limited("one")).await.unwrap();
+        process.wire.held().await;
+        let (second, ()) = tokio::join!(process.ask(limited("two")), async {
+            process.wire.done("Reserve", 2).await;
+            process.wire.open();
+        });
+        second.unwrap();
+        first.rest().await.unwrap();
+        let expected = [("user", "one"), ("assistant", "Heard: one")];
         assert_eq!(history_of(&agent.asked()), history(&expected));
         process.stop().await;
         house.check_books(&ann).await;

@@ -1,13 +1,13 @@
 //! Processes that die, or stand still for too long, at every step of a run.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use confab_rpc::completions::AskRequest;
 use confab_rpc::sessions::User;
 use confab_rpc::threads::MessageState;
 use confab_rpc::{Fault, Reason};
 
+use crate::asking::{Answered, echo, new_ask};
 use crate::wire::{When, Wire};
-use crate::world::{Answered, House, LLAMA, Process, echo, new_ask};
+use crate::world::{House, LLAMA, Process};
 
 const DOLLAR: i64 = 1_000_000;
 
@@ -62,36 +62,28 @@ async fn ask_until_held(process: &Process, user: &User) -> tokio::task::JoinHand
     asking
 }
 
-async fn check(house: &House, user: &User, end: End) {
+async fn check(house: &House, user: &User, end: End, step: &str) {
     let threads = house.threads(user).await;
     let charges = house.charges(user).await;
     if end == End::Nothing {
-        assert!(threads.is_empty());
-        assert!(charges.is_empty());
+        assert!(threads.is_empty() && charges.is_empty(), "{step}");
         return;
     }
-    assert_eq!(threads.len(), 1);
+    assert_eq!(threads.len(), 1, "{step}");
     let messages = house.messages(user, &threads[0].id).await;
-    assert_eq!(messages.len(), 2);
+    assert_eq!(messages.len(), 2, "{step}");
     let (answer, whole) = (&messages[1], echo("Are you there?"));
     assert!(whole.starts_with(&answer.content));
-    match end {
-        End::Nothing => {}
-        End::Silent => {
-            assert_eq!(answer.state(), MessageState::Interrupted);
-            assert!(answer.content.is_empty());
-            assert!(charges.is_empty());
-        }
-        End::Partial => {
-            assert_eq!(answer.state(), MessageState::Interrupted);
-            assert!(!answer.content.is_empty());
-            assert!(charges.len() == 1 && charges[0] > 0);
-        }
-        End::Whole => {
-            assert_eq!(answer.state(), MessageState::Complete);
-            assert_eq!(answer.content, whole);
-            assert!(charges.len() == 1 && charges[0] > 0);
-        }
+    let state = match end {
+        End::Whole => MessageState::Complete,
+        End::Nothing | End::Silent | End::Partial => MessageState::Interrupted,
+    };
+    assert_eq!(answer.state(), state, "{step}");
+    assert_eq!(answer.content.is_empty(), end == End::Silent, "{step}");
+    assert_eq!(charges.len(), usize::from(end != End::Silent), "{step}");
+    assert!(charges.iter().all(|charge| *charge > 0), "{step}");
+    if end == End::Whole {
+        assert_eq!(answer.content, whole, "{step}");
     }
 }
 
@@ -114,7 +106,7 @@ fn check_again(again: Result<Answered, Fault>, end: End) {
 async fn a_run_ends_once_wherever_its_process_dies() {
     for house in House::both().await {
         for (method, when, end) in STEPS {
-            println!("killed {when:?} {method}");
+            let step = format!("killed {when:?} {method}");
             let ann = house.user(DOLLAR, &[LLAMA]).await;
             let dying = house.start_on(Wire::holding(method, 1, when)).await;
             let asking = ask_until_held(&dying, &ann).await;
@@ -127,7 +119,7 @@ async fn a_run_ends_once_wherever_its_process_dies() {
             tokio::join!(here.reap(), there.reap());
             here.stop().await;
             there.stop().await;
-            check(&house, &ann, end).await;
+            check(&house, &ann, end, &step).await;
             house.check_books(&ann).await;
 
             let heir = house.start().await;
@@ -142,7 +134,7 @@ async fn a_run_ends_once_wherever_its_process_dies() {
 async fn a_process_that_wakes_up_too_late_changes_nothing() {
     for house in House::both().await {
         for (method, when, end) in STEPS {
-            println!("stood still {when:?} {method}");
+            let step = format!("stood still {when:?} {method}");
             let ann = house.user(DOLLAR, &[LLAMA]).await;
             let sleeping = house.start_on(Wire::holding(method, 1, when)).await;
             let asking = ask_until_held(&sleeping, &ann).await;
@@ -156,7 +148,7 @@ async fn a_process_that_wakes_up_too_late_changes_nothing() {
             match end {
                 // It had not begun, or begins for nothing: what it did late is taken back.
                 End::Nothing => {}
-                end => check(&house, &ann, end).await,
+                end => check(&house, &ann, end, &step).await,
             }
             house.check_books(&ann).await;
         }
@@ -176,7 +168,7 @@ async fn an_answer_that_was_being_read_is_kept_as_far_as_it_was_stored() {
         let heir = house.start().await;
         heir.reap().await;
         heir.stop().await;
-        check(&house, &ann, End::Partial).await;
+        check(&house, &ann, End::Partial, "killed while reading").await;
         house.check_books(&ann).await;
     }
 }

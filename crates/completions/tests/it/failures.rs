@@ -1,13 +1,13 @@
 //! Asks that fail on the way: what is kept, what is removed, what is charged.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use confab_rpc::Reason;
 use confab_rpc::completions::AskRequest;
 use confab_rpc::threads::MessageState;
 
+use crate::asking::{ask_in, echo, new_ask, reason, thread_of};
 use crate::asks::remove_thread;
 use crate::wire::{When, Wire};
-use crate::world::{House, LLAMA, ask_in, echo, new_ask, reason, thread_of};
+use crate::world::{House, LLAMA};
 
 const DOLLAR: i64 = 1_000_000;
 /// The scripted model breaks off after three words.
@@ -107,7 +107,7 @@ async fn files_of_a_failed_ask_are_removed_unless_another_message_carries_them()
         let fails = house.start_with(Wire::free(), &[FAILS]).await;
         let failed = fails.ask(carrying(&[&kept, &dropped])).await;
         assert_eq!(reason(failed), Reason::ProviderFailed);
-        assert_eq!(house.files(&ann, &thread).await, [kept.clone()]);
+        assert_eq!(house.files(&ann, &thread).await, [kept.as_str()]);
 
         // It is the same when nothing was stored.
         let dropped = house.upload(&ann, &thread).await.name;
@@ -116,7 +116,7 @@ async fn files_of_a_failed_ask_are_removed_unless_another_message_carries_them()
             ..carrying(&[&dropped, &kept])
         };
         assert_eq!(reason(works.ask(refused).await), Reason::ModelNotFound);
-        assert_eq!(house.files(&ann, &thread).await, [kept.clone()]);
+        assert_eq!(house.files(&ann, &thread).await, [kept.as_str()]);
         works.stop().await;
         fails.stop().await;
         house.check_books(&ann).await;

@@ -1,13 +1,13 @@
 //! The running summary of what has left the window.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use confab_rpc::completions::AskRequest;
 use confab_rpc::sessions::User;
 use confab_rpc::threads::Thread;
 
 use crate::agent::Agent;
+use crate::asking::{ask_in, echo, new_ask, thread_of};
 use crate::wire::{When, Wire};
-use crate::world::{House, LLAMA, Process, ask_in, echo, new_ask, thread_of};
+use crate::world::{House, LLAMA, Process};
 
 const DOLLAR: i64 = 1_000_000;
 const SUMMARISES: [(&str, &str); 2] = [("summarise", "true"), ("history_entries", "2")];
@@ -151,7 +151,6 @@ async fn a_summary_whose_process_dies_is_settled() {
     ];
     for house in House::both_with(&SUMMARISES).await {
         for (method, when, charges) in steps {
-            println!("killed {when:?} {method}");
             let ann = house.user(DOLLAR, &[LLAMA]).await;
             // Each answer reserves and settles once; the third time it is the summary.
             let nth = if method == "ReplaceSummary" { 1 } else { 3 };
@@ -163,7 +162,8 @@ async fn a_summary_whose_process_dies_is_settled() {
             let heir = house.start().await;
             heir.reap().await;
             heir.stop().await;
-            assert_eq!(house.charges(&ann).await.len(), charges);
+            let charged = house.charges(&ann).await.len();
+            assert_eq!(charged, charges, "killed {when:?} {method}");
             house.check_books(&ann).await;
         }
     }

@@ -1,5 +1,4 @@
 //! A house with every service that an ask needs, and processes that live and die in it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +13,9 @@ use confab_rpc::attachments::attachments_client::AttachmentsClient;
 use confab_rpc::attachments::attachments_server::AttachmentsServer;
 use confab_rpc::attachments::upload_request::{Commit, Part};
 use confab_rpc::attachments::{Attachment, ListAttachmentsRequest, UploadRequest};
+use confab_rpc::completions::AskRequest;
 use confab_rpc::completions::completions_client::CompletionsClient;
 use confab_rpc::completions::completions_server::CompletionsServer;
-use confab_rpc::completions::{AskEvent, AskRequest, Finished, NewThread, Started, ask_event};
-use confab_rpc::completions::{ask_request, ask_request::Target};
 use confab_rpc::sessions::sessions_client::SessionsClient;
 use confab_rpc::sessions::sessions_server::SessionsServer;
 use confab_rpc::sessions::{
@@ -29,22 +27,22 @@ use confab_rpc::threads::{
     CreateThreadRequest, Entry, GetThreadRequest, ListMessagesRequest, ListThreadsRequest, Message,
     MessageState, ReplaceSummaryRequest, Thread, ThreadKind,
 };
-use confab_rpc::{Fault, Lane, Reason};
+use confab_rpc::{Fault, Lane};
 use confab_runtime::clock::ManualClock;
 use confab_runtime::settings::Layers;
 use confab_runtime::{Clock, SystemClock, Tasks};
 use sea_orm::{ConnectionTrait, Statement};
 use serde::Deserialize;
 use tempfile::TempDir;
-use tonic::Status;
 
+use crate::asking::{Answered, Following};
 use crate::wire::Wire;
 
 /// Of the shipped catalogue: 0.0015 and 0.002 dollars per 1,000 tokens, a context of 4,096.
 pub(crate) const LLAMA: i32 = 8;
 /// The lease of every process here, so long that only the test's clock ends it.
 const LEASE_SECONDS: u32 = 3600;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What outlives a process: databases, files, the time of day.
 pub(crate) struct House {
@@ -355,16 +353,8 @@ impl Process {
     /// Asks; returns when the run is under way.
     pub(crate) async fn begin(&self, request: AskRequest) -> Result<Following, Fault> {
         let mut client = self.client.clone();
-        let mut stream = client.ask(request).await.map_err(Fault::from)?.into_inner();
-        let first = stream.message().await.map_err(Fault::from)?;
-        let Some(ask_event::Event::Started(started)) = first.and_then(|event| event.event) else {
-            panic!("the first event is `started`");
-        };
-        Ok(Following {
-            started,
-            text: String::new(),
-            stream,
-        })
+        let stream = client.ask(request).await.map_err(Fault::from)?.into_inner();
+        Following::start(stream).await
     }
 
     /// The process ends as one that is killed: nothing of it goes on.
@@ -384,102 +374,6 @@ impl Process {
         let reap = async move { service.reap_once().await.unwrap() };
         in_runtime(self.runtime.handle(), reap).await
     }
-}
-
-/// A run that is being followed.
-pub(crate) struct Following {
-    pub(crate) started: Started,
-    text: String,
-    stream: tonic::Streaming<AskEvent>,
-}
-
-/// A run that was followed to its end.
-#[derive(Debug)]
-pub(crate) struct Answered {
-    pub(crate) started: Started,
-    pub(crate) text: String,
-    pub(crate) finished: Finished,
-}
-
-impl Following {
-    /// Waits for the next piece of text; returns all there is so far.
-    pub(crate) async fn some_text(&mut self) -> &str {
-        match self.stream.message().await.unwrap().unwrap().event {
-            Some(ask_event::Event::Delta(delta)) => self.text.push_str(&delta.text),
-            other => panic!("text was expected, not {other:?}"),
-        }
-        &self.text
-    }
-
-    pub(crate) async fn rest(self) -> Result<Answered, Fault> {
-        let (text, end) = self.read().await;
-        end.map(|(started, finished)| Answered {
-            started,
-            text,
-            finished,
-        })
-    }
-
-    /// The text, which is there in one piece after the other, and how it ended.
-    pub(crate) async fn read(mut self) -> (String, Result<(Started, Finished), Fault>) {
-        let mut text = std::mem::take(&mut self.text);
-        loop {
-            match self.stream.message().await.map(Option::unwrap) {
-                Err(status) => return (text, Err(status.into())),
-                Ok(event) => match event.event.unwrap() {
-                    ask_event::Event::Started(_) => panic!("a run starts once"),
-                    ask_event::Event::Delta(delta) => {
-                        assert_eq!(delta.offset, i64::try_from(text.len()).unwrap());
-                        text.push_str(&delta.text);
-                    }
-                    ask_event::Event::Finished(finished) => {
-                        assert!(self.stream.message().await.unwrap().is_none());
-                        return (text, Ok((self.started, finished)));
-                    }
-                },
-            }
-        }
-    }
-}
-
-/// A question in a new thread.
-pub(crate) fn new_ask(user: &User, content: &str) -> AskRequest {
-    AskRequest {
-        user_id: user.id.clone(),
-        model: Some(ask_request::Model::ModelId(LLAMA)),
-        target: Some(Target::NewThread(NewThread {
-            title: "New".to_owned(),
-            instructions: String::new(),
-        })),
-        content: content.to_owned(),
-        ..AskRequest::default()
-    }
-}
-
-/// A question in a thread.
-pub(crate) fn ask_in(user: &User, thread_id: &str, content: &str) -> AskRequest {
-    AskRequest {
-        target: Some(Target::ThreadId(thread_id.to_owned())),
-        ..new_ask(user, content)
-    }
-}
-
-/// The thread of a run.
-pub(crate) fn thread_of(started: &Started) -> String {
-    started.thread.as_ref().unwrap().id.clone()
-}
-
-/// What the scripted model says to this.
-pub(crate) fn echo(content: &str) -> String {
-    format!("This is Confab's scripted model, not a real one. You said: {content}")
-}
-
-pub(crate) fn reason<T: std::fmt::Debug>(refused: Result<T, Fault>) -> Reason {
-    refused.unwrap_err().reason
-}
-
-pub(crate) fn refusal<T: std::fmt::Debug>(refused: Result<T, Status>) -> Reason {
-    Fault::from(refused.unwrap_err()).reason
 }
 
 fn owned(overrides: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
@@ -551,7 +445,6 @@ async fn lanes(
 }
 
 /// Runs on another runtime, as a process of its own does.
-#[expect(clippy::disallowed_methods, reason = "it is awaited at once")]
 async fn in_runtime<T: Send + 'static>(
     runtime: &tokio::runtime::Handle,
     work: impl Future<Output = T> + Send + 'static,
