@@ -2,6 +2,7 @@
 //! workspace as a whole.
 #![expect(
     clippy::expect_used,
+    clippy::large_futures,
     clippy::unwrap_used,
     reason = "a test that cannot go on has failed"
 )]

@@ -25,7 +25,7 @@ pub(super) struct Process {
 }
 
 enum Body {
-    Here(Running),
+    Here(Box<Running>),
     /// Held for what happens when it is dropped.
     Child {
         _program: Program,
@@ -75,7 +75,7 @@ impl Process {
             .expect("the process starts");
         self.gateway.clone_from(&running.gateway);
         self.lanes.clone_from(&running.lanes);
-        self.body = Some(Body::Here(running));
+        self.body = Some(Body::Here(Box::new(running)));
         self.keep_ports();
     }
 
