@@ -51,7 +51,7 @@ pub async fn start(
     let wired = Wiring {
         settings: &settings,
         roles: &roles,
-        clock,
+        clock: Arc::clone(&clock),
         tasks: back.clone(),
     }
     .wire()
@@ -76,7 +76,7 @@ pub async fn start(
         .serve_services(&settings, &roles, &wired, &report)
         .await?;
     if roles.has(Role::Gateway) {
-        running.serve_gateway(settings, &wired, gateway_listeners, report)?;
+        running.serve_gateway(settings.gateway, &wired, gateway_listeners, clock, report)?;
     }
     Ok(running)
 }
@@ -174,9 +174,10 @@ impl Running {
 
     fn serve_gateway(
         &self,
-        settings: Settings,
+        settings: confab_gateway::Settings,
         wired: &Wired,
         listeners: Vec<std::net::TcpListener>,
+        clock: Arc<dyn Clock>,
         report: mpsc::Sender<anyhow::Error>,
     ) -> anyhow::Result<()> {
         let backends = confab_gateway::Backends::new(
@@ -188,15 +189,9 @@ impl Running {
         let (cache, delivery) = (wired.cache.clone(), wired.delivery.clone());
         let tasks = self.front.clone();
         self.front.spawn("gateway", async move {
-            let served = confab_gateway::serve(
-                settings.gateway,
-                backends,
-                cache,
-                delivery,
-                listeners,
-                tasks,
-            )
-            .await;
+            let served =
+                confab_gateway::serve(settings, backends, cache, delivery, listeners, clock, tasks)
+                    .await;
             if let Err(error) = served {
                 let _ = report.try_send(anyhow::Error::new(error).context("gateway"));
             }

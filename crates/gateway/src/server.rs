@@ -10,7 +10,7 @@ use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpServer, web};
 use confab_cache::Cache;
 use confab_delivery::{Delivery, GatewayId};
-use confab_runtime::{Clock, SystemClock, Tasks};
+use confab_runtime::{Clock, Tasks};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -73,13 +73,14 @@ pub async fn serve(
     cache: Cache,
     delivery: Delivery,
     listeners: Vec<TcpListener>,
+    clock: Arc<dyn Clock>,
     tasks: Tasks,
 ) -> Result<(), GatewayError> {
     let revocations = Revocations::start(backends.sessions(), &tasks).await;
     let gateway = web::Data::new(Gateway {
         revocations,
         live: Live::open(GatewayId::new(), &backends, &delivery, &cache, &tasks),
-        clock: Arc::new(SystemClock),
+        clock,
         backends,
         auth: settings.auth.mode,
         origins: Origins::new(&settings),

@@ -130,5 +130,8 @@ fn split_roles_need_addresses_and_a_shared_database() {
     assert!(error.contains("delivery.url"), "{error}");
 
     let broker = ("delivery.url", "amqp://confab:secret@broker:5672/%2f");
-    with(&[postgres, broker]).unwrap().check_roles(&threads).unwrap();
+    with(&[postgres, broker])
+        .unwrap()
+        .check_roles(&threads)
+        .unwrap();
 }

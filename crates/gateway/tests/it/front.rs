@@ -1,6 +1,7 @@
 //! A gateway that listens on a port of its own.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use confab_cache::Cache;
@@ -8,7 +9,7 @@ use confab_delivery::Delivery;
 use confab_gateway::settings::{Assistant, Auth, Groups, Sockets};
 use confab_gateway::{AuthMode, Backends, GatewayError, Mirror, Settings, serve};
 use confab_rpc::Lane;
-use confab_runtime::Tasks;
+use confab_runtime::{SystemClock, Tasks};
 use tokio::sync::oneshot;
 use tonic::transport::Endpoint;
 
@@ -68,6 +69,7 @@ impl Front {
             cache.unwrap(),
             delivery,
             vec![listener],
+            Arc::new(SystemClock),
             tasks.clone(),
         );
         let (done, ended) = oneshot::channel();

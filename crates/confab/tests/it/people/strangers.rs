@@ -82,9 +82,10 @@ async fn a_stranger_cannot_resume_what_is_not_theirs() {
         let [ann, ben, eve] = system.people_named(["ann", "ben", "eve"]).await;
         let mut sender = direct::Client::connect(gateway(&system, 0), &ann).await;
         let secret = sender.say(ben.id, "a secret").await;
-        for position in [0, secret.seq] {
-            let positions = [(secret.thread, position), (NOWHERE, 0)];
-            let from = From::Resume(Positions::from(positions));
+        for from in [
+            From::Resume(Positions::from([(secret.thread, 0), (NOWHERE, 0)])),
+            From::Since(secret.id),
+        ] {
             let mut client = direct::Client::connect_from(gateway(&system, 1), &eve, &from).await;
             let text = format!("for eve after {from:?}");
             sender.say(eve.id, &text).await;

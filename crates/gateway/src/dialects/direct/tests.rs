@@ -24,11 +24,11 @@ const ADMIN: &str = "75140d72-8b20-4549-885c-20599badb486";
 const FILE: &str = "0192f0a1-0000-7000-8000-000000000001";
 
 /// 2025-03-14 10:36:22.680911 UTC.
-fn at() -> Option<Timestamp> {
-    Some(Timestamp {
+fn at() -> Timestamp {
+    Timestamp {
         seconds: 1_741_948_582,
         nanos: 680_911_000,
-    })
+    }
 }
 
 fn kyrian() -> Profile {
@@ -43,8 +43,8 @@ fn kyrian() -> Profile {
         gender: "male".to_owned(),
         date_of_birth: "2001-03-06".to_owned(),
         photo: String::new(),
-        created_at: at(),
-        updated_at: at(),
+        created_at: Some(at()),
+        updated_at: Some(at()),
     }
 }
 
@@ -57,8 +57,8 @@ fn admin() -> Profile {
         fullname: "Admin user".to_owned(),
         phone_number: "555123".to_owned(),
         photo: "/media/admin.png".to_owned(),
-        created_at: at(),
-        updated_at: at(),
+        created_at: Some(at()),
+        updated_at: Some(at()),
         ..Profile::default()
     }
 }
@@ -72,8 +72,8 @@ fn entry(id: i64, kind: EntryKind) -> Entry {
         kind: kind.into(),
         author_id: KYRIAN.to_owned(),
         receiver_id: ADMIN.to_owned(),
-        created_at: at(),
-        updated_at: at(),
+        created_at: Some(at()),
+        updated_at: Some(at()),
         ..Entry::default()
     }
 }
