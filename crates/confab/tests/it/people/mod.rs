@@ -6,6 +6,7 @@ mod attachments;
 mod broker;
 mod crashes;
 mod errors;
+mod folding;
 mod live;
 mod load;
 mod repeats;
