@@ -35,7 +35,7 @@ enum Command {
     /// Serve all roles, or only the given ones
     ///
     /// Split roles reach each other by gRPC: lanes.<role>.listen says where a role is served, lanes.<role>.url where
-    /// the others find it. They need PostgreSQL, and `confab migrate` to have run.
+    /// the others find it. They need PostgreSQL, RabbitMQ (delivery.url), and `confab migrate` to have run.
     Serve {
         /// Roles to run in this process; none: all
         roles: Vec<Role>,
