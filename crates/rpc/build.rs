@@ -10,6 +10,7 @@ const PROTOS: &[&str] = &[
     "confab/completions/v1/completions.proto",
     "confab/delivery/v1/delivery.proto",
     "confab/fault/v1/fault.proto",
+    "confab/search/v1/search.proto",
     "confab/sessions/v1/sessions.proto",
     "confab/threads/v1/people.proto",
     "confab/threads/v1/threads.proto",

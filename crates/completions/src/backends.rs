@@ -87,6 +87,7 @@ impl Backends {
         let request = GetThreadRequest {
             user_id: user_id.to_string(),
             thread_id: thread_id.to_string(),
+            ..GetThreadRequest::default()
         };
         inner(self.threads.clone().get_thread(request).await)
     }

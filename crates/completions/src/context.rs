@@ -109,7 +109,7 @@ pub(crate) fn weight(content: &str) -> u32 {
 pub(crate) fn role(message: &Message) -> Role {
     match message.author_kind() {
         AuthorKind::Model => Role::Assistant,
-        AuthorKind::Person | AuthorKind::Unspecified => Role::User,
+        AuthorKind::Person | AuthorKind::System | AuthorKind::Unspecified => Role::User,
     }
 }
 

@@ -93,6 +93,44 @@ impl Completions for Service {
         let follower = self.engine.ask(request.into_inner()).await?;
         Ok(Response::new(follower.into_stream().boxed()))
     }
+
+    type FollowStream = BoxStream<'static, Result<wire::AskEvent, Status>>;
+    type ChatStream = BoxStream<'static, Result<wire::ChatEvent, Status>>;
+
+    async fn follow(
+        &self,
+        _: Request<wire::FollowRequest>,
+    ) -> Result<Response<Self::FollowStream>, Status> {
+        Err(Status::unimplemented("follow"))
+    }
+
+    async fn get_run(
+        &self,
+        _: Request<wire::GetRunRequest>,
+    ) -> Result<Response<wire::Run>, Status> {
+        Err(Status::unimplemented("get_run"))
+    }
+
+    async fn cancel_run(
+        &self,
+        _: Request<wire::CancelRunRequest>,
+    ) -> Result<Response<wire::Run>, Status> {
+        Err(Status::unimplemented("cancel_run"))
+    }
+
+    async fn chat(
+        &self,
+        _: Request<wire::ChatRequest>,
+    ) -> Result<Response<Self::ChatStream>, Status> {
+        Err(Status::unimplemented("chat"))
+    }
+
+    async fn embed(
+        &self,
+        _: Request<wire::EmbedRequest>,
+    ) -> Result<Response<wire::EmbedResponse>, Status> {
+        Err(Status::unimplemented("embed"))
+    }
 }
 
 fn encode(model: &Model) -> wire::Model {
@@ -104,5 +142,7 @@ fn encode(model: &Model) -> wire::Model {
         input_microdollars_per_1k: model.input_price,
         output_microdollars_per_1k: model.output_price,
         scripted: model.scripted,
+        embeds: false,
+        dimensions: 0,
     }
 }

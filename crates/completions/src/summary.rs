@@ -270,6 +270,7 @@ impl Engine {
             maximum_microdollars: model.max_cost(fold.prompt.most_tokens()),
             open_limit: 0,
             background: true,
+            ..ReserveRequest::default()
         };
         let reserved = match self.backends.reserve(request).await {
             Ok(reserved) => reserved,

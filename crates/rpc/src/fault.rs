@@ -46,9 +46,10 @@ impl Fault {
     pub fn code(&self) -> Code {
         match self.reason {
             Reason::Unspecified | Reason::Internal => Code::Internal,
-            Reason::Invalid | Reason::ContextTooLong | Reason::ReceiverInvalid => {
-                Code::InvalidArgument
-            }
+            Reason::Invalid
+            | Reason::ContextTooLong
+            | Reason::ReceiverInvalid
+            | Reason::ProviderRefused => Code::InvalidArgument,
             Reason::Overloaded | Reason::ProviderFailed => Code::Unavailable,
             Reason::UserNotFound
             | Reason::ReservationNotFound
@@ -56,6 +57,7 @@ impl Fault {
             | Reason::MessageNotFound
             | Reason::AttachmentNotFound
             | Reason::ModelNotFound
+            | Reason::ApiKeyNotFound
             | Reason::RunNotFound => Code::NotFound,
             Reason::UsernameTaken
             | Reason::EmailTaken
@@ -67,13 +69,14 @@ impl Fault {
             Reason::ModelNotGranted | Reason::SignatureInvalid | Reason::RegistrationClosed => {
                 Code::PermissionDenied
             }
-            Reason::BalanceInsufficient => Code::FailedPrecondition,
+            Reason::BalanceInsufficient | Reason::BudgetExceeded => Code::FailedPrecondition,
             Reason::RunLimit
             | Reason::Throttled
             | Reason::QuotaExceeded
             | Reason::AttachmentTooLarge
             | Reason::StorageFull => Code::ResourceExhausted,
             Reason::StaleWrite | Reason::RunInterrupted => Code::Aborted,
+            Reason::RunCancelled => Code::Cancelled,
         }
     }
 }

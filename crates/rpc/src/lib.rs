@@ -31,5 +31,6 @@ pub use generated::confab::attachments::v1 as attachments;
 pub use generated::confab::completions::v1 as completions;
 pub use generated::confab::delivery::v1 as delivery;
 pub use generated::confab::fault::v1::Reason;
+pub use generated::confab::search::v1 as search;
 pub use generated::confab::sessions::v1 as sessions;
 pub use generated::confab::threads::v1 as threads;

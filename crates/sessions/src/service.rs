@@ -289,6 +289,27 @@ impl Sessions for Service {
             json: self.tokens.key_set().to_owned(),
         }))
     }
+
+    async fn create_api_key(
+        &self,
+        _: Request<confab_rpc::sessions::CreateApiKeyRequest>,
+    ) -> Result<Response<confab_rpc::sessions::CreatedApiKey>, Status> {
+        Err(Status::unimplemented("create_api_key"))
+    }
+
+    async fn list_api_keys(
+        &self,
+        _: Request<confab_rpc::sessions::ListApiKeysRequest>,
+    ) -> Result<Response<confab_rpc::sessions::ListApiKeysResponse>, Status> {
+        Err(Status::unimplemented("list_api_keys"))
+    }
+
+    async fn revoke_api_key(
+        &self,
+        _: Request<confab_rpc::sessions::RevokeApiKeyRequest>,
+    ) -> Result<Response<confab_rpc::sessions::ApiKey>, Status> {
+        Err(Status::unimplemented("revoke_api_key"))
+    }
 }
 
 const MALFORMED_RUN: Error = Error::Invalid("a run's id must be a UUID");

@@ -119,6 +119,7 @@ impl Engine {
             fence: run.fence,
             offset: i64::try_from(offset).unwrap_or(i64::MAX),
             text,
+            ..CheckpointRequest::default()
         };
         self.insist(|| self.backends.checkpoint(request.clone()))
             .await

@@ -217,5 +217,6 @@ fn finished(
         }),
         cost_microdollars: concluded.charged,
         balance_microdollars: concluded.balance,
+        run: None,
     })
 }

@@ -62,6 +62,7 @@ impl Engine {
             fence: run.fence,
             state: MessageState::from(receipt.outcome).into(),
             content: None,
+            ..FinishRequest::default()
         };
         self.insist(|| self.backends.finish(request.clone())).await
     }

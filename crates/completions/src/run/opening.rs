@@ -83,6 +83,7 @@ impl Engine {
                 model_id: Some(run.model_id),
                 id: run.thread_id.to_string(),
             }),
+            ..AppendExchangeRequest::default()
         };
         let exchange = self
             .insist(|| self.backends.append(request.clone()))
@@ -150,6 +151,7 @@ impl Engine {
             maximum_microdollars: maximum(prompt.most_tokens()),
             open_limit,
             background: false,
+            ..ReserveRequest::default()
         };
         let patience = Instant::now() + self.queue_length();
         let mut turn = turns();

@@ -135,6 +135,7 @@ impl Engine {
             }),
             cost_microdollars: receipt.cost_microdollars,
             balance_microdollars: account.balance_microdollars,
+            run: None,
         })
     }
 }

@@ -66,6 +66,7 @@ impl Following {
                         assert_eq!(delta.offset, i64::try_from(text.len()).unwrap());
                         text.push_str(&delta.text);
                     }
+                    ask_event::Event::Restarted(_) => text.clear(),
                     ask_event::Event::Finished(finished) => {
                         assert!(self.stream.message().await.unwrap().is_none());
                         return (text, Ok((self.started, finished)));

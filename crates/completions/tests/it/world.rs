@@ -229,6 +229,7 @@ impl House {
         let request = GetThreadRequest {
             user_id: user.id.clone(),
             thread_id: thread_id.to_owned(),
+            ..GetThreadRequest::default()
         };
         let thread = self.observer.threads.clone().get_thread(request).await;
         thread.unwrap().into_inner()

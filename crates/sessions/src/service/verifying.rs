@@ -39,6 +39,7 @@ impl Service {
                 .map(|session| session.id.to_string())
                 .unwrap_or_default(),
             connection_seconds: u32::try_from(left).unwrap_or(u32::MAX),
+            api_key: None,
         })
     }
 

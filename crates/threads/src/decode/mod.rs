@@ -179,7 +179,12 @@ pub(crate) fn ending(
         Ok(wire::MessageState::Interrupted) => State::Interrupted,
         Ok(wire::MessageState::Failed) => State::Failed,
         Ok(wire::MessageState::Cancelled) => State::Cancelled,
-        Ok(wire::MessageState::Unspecified | wire::MessageState::Streaming) | Err(_) => {
+        Ok(
+            wire::MessageState::Unspecified
+            | wire::MessageState::Streaming
+            | wire::MessageState::Deleted,
+        )
+        | Err(_) => {
             return Err(Error::Invalid("state must be one that ends an answer"));
         }
     };

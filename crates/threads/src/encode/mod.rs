@@ -47,6 +47,7 @@ pub(crate) fn message(thread_id: Uuid, row: message::Model) -> wire::Message {
         run_id: row.run_id.map(|id| id.to_string()).unwrap_or_default(),
         created_at: Some(time::to_wire(row.created_at)),
         updated_at: Some(time::to_wire(row.updated_at)),
+        receipt: None,
     }
 }
 

@@ -208,4 +208,39 @@ impl threads_server::Threads for Service {
             .await?;
         Ok(Response::new(thread.into()))
     }
+
+    async fn update_thread(
+        &self,
+        _: Request<confab_rpc::threads::UpdateThreadRequest>,
+    ) -> Result<Response<Thread>, Status> {
+        Err(Status::unimplemented("update_thread"))
+    }
+
+    async fn append_message(
+        &self,
+        _: Request<confab_rpc::threads::AppendMessageRequest>,
+    ) -> Result<Response<Message>, Status> {
+        Err(Status::unimplemented("append_message"))
+    }
+
+    async fn get_message(
+        &self,
+        _: Request<confab_rpc::threads::GetMessageRequest>,
+    ) -> Result<Response<Message>, Status> {
+        Err(Status::unimplemented("get_message"))
+    }
+
+    async fn get_messages(
+        &self,
+        _: Request<confab_rpc::threads::GetMessagesRequest>,
+    ) -> Result<Response<confab_rpc::threads::GetMessagesResponse>, Status> {
+        Err(Status::unimplemented("get_messages"))
+    }
+
+    async fn delete_message(
+        &self,
+        _: Request<confab_rpc::threads::DeleteMessageRequest>,
+    ) -> Result<Response<confab_rpc::threads::DeleteMessageResponse>, Status> {
+        Err(Status::unimplemented("delete_message"))
+    }
 }

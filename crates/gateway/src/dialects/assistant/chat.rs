@@ -35,7 +35,7 @@ pub(super) fn exchange(question: &Message, answer: Option<&Message>) -> Vec<Entr
     }
     let role = match question.author_kind() {
         AuthorKind::Model => Role::Assistant,
-        AuthorKind::Person | AuthorKind::Unspecified => Role::User,
+        AuthorKind::Person | AuthorKind::System | AuthorKind::Unspecified => Role::User,
     };
     let entry = |role, content: &String| Entry {
         role,

@@ -107,6 +107,8 @@ impl Failure {
             | Reason::KeyReused
             | Reason::MessageNotFound
             | Reason::ProviderFailed
+            | Reason::ProviderRefused
+            | Reason::RunCancelled
             | Reason::RunInterrupted
             | Reason::RunLimit => Self::of_kind(kind),
             // These cannot come from a well-meant request.
@@ -128,6 +130,8 @@ impl Failure {
             | Reason::AttachmentTooLarge
             | Reason::SignatureInvalid
             | Reason::StorageFull
+            | Reason::ApiKeyNotFound
+            | Reason::BudgetExceeded
             | Reason::RunNotFound => {
                 tracing::warn!(?kind, %fault, "a request failed");
                 Self::of_kind(kind)

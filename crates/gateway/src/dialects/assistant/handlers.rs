@@ -174,6 +174,7 @@ impl Assistant {
                 attachment_names: file.into_iter().collect(),
                 client_msg_id: data.client_msg_id.clone(),
                 open_limit: OPEN_RUNS,
+                ..AskRequest::default()
             })
             .await?;
         self.acting.bind(user);
@@ -210,7 +211,7 @@ impl Assistant {
                 Some(Event::Finished(finished)) => {
                     return Ok((begun.unwrap_or_default(), finished));
                 }
-                Some(Event::Delta(_)) | None => {}
+                Some(Event::Delta(_) | Event::Restarted(_)) | None => {}
             }
         }
         Err(Failure::ReceiveResponse.into())

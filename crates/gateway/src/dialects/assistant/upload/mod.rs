@@ -242,6 +242,7 @@ async fn find_thread(backends: &Backends, user: Uuid, thread: &str) -> Result<()
     let request = GetThreadRequest {
         user_id: user.to_string(),
         thread_id: thread.to_owned(),
+        ..GetThreadRequest::default()
     };
     let found = backends.threads().get_thread(request).await;
     found.map(|_| ()).map_err(|status| {
