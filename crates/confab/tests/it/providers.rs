@@ -155,7 +155,7 @@ async fn stored_summary(system: &System, user: uuid::Uuid, session: &str) -> Str
     let request = confab_rpc::threads::GetThreadRequest {
         user_id: user.to_string(),
         thread_id: session.to_owned(),
-        ..GetThreadRequest::default()
+        ..confab_rpc::threads::GetThreadRequest::default()
     };
     eventually("the summary is stored", async || {
         let thread = system.threads().get_thread(request.clone()).await;
