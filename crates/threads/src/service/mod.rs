@@ -237,6 +237,13 @@ impl threads_server::Threads for Service {
         Err(Status::unimplemented("get_messages"))
     }
 
+    async fn locate(
+        &self,
+        _: Request<confab_rpc::threads::LocateRequest>,
+    ) -> Result<Response<confab_rpc::threads::Located>, Status> {
+        Err(Status::unimplemented("locate"))
+    }
+
     async fn delete_message(
         &self,
         _: Request<confab_rpc::threads::DeleteMessageRequest>,
