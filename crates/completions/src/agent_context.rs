@@ -241,6 +241,7 @@ fn context_message(message: Message) -> ContextMessage {
         role: match role(&message) {
             Role::User => "user",
             Role::Assistant => "assistant",
+            Role::System => "system",
         }
         .to_owned(),
         content: message.content,

@@ -38,6 +38,10 @@ pub struct Model {
     pub output_price: i64,
     /// Whether the built-in model answers, and not a real one.
     pub scripted: bool,
+    /// Names of the models that answer instead when this one's providers cannot, in their order.
+    pub alternatives: Vec<String>,
+    /// Whether it makes vectors, and answers nothing.
+    pub embeds: bool,
 }
 
 impl Model {
@@ -127,6 +131,15 @@ impl Catalogue {
         self.0.get(index)
     }
 
+    /// What may answer for this model: itself, then its alternatives.
+    #[must_use]
+    pub fn candidates<'a>(&'a self, model: &'a Model) -> Vec<&'a Model> {
+        let alternatives = model.alternatives.iter();
+        std::iter::once(model)
+            .chain(alternatives.filter_map(|name| self.by_name(name)))
+            .collect()
+    }
+
     /// The model with this name.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<&Model> {
@@ -167,6 +180,8 @@ fn resolve(settings: &Settings, model: &ModelSettings) -> Model {
         max_output_tokens: model.max_output_tokens,
         input_price: microdollars_per_1k(model.input_price),
         output_price: microdollars_per_1k(model.output_price),
+        alternatives: Vec::new(),
+        embeds: false,
         scripted: matches!(configured(provider), Some(ProviderSettings::Scripted(_))),
     }
 }

@@ -216,6 +216,7 @@ impl Engine {
             max_output_tokens: model.max_output_tokens.min(LENGTH),
             budget_microdollars: 0,
             ask_back: None,
+            parameters: serde_json::Map::new(),
         };
         let used = prompt
             .estimated_tokens()
@@ -286,7 +287,7 @@ impl Engine {
             .min(model.affordable_output(reserved, prompt.estimated_tokens()))
             .max(1);
         let measure = Measure::of(&prompt);
-        let (text, read) = self.write(&model, prompt).await;
+        let (text, read) = self.write(prompt).await;
         let receipt = Receipt::new(&model, measure, &text, read);
         self.record(run, &receipt).await?;
         if receipt.failure.is_none() && !text.is_empty() {
@@ -298,17 +299,17 @@ impl Engine {
     }
 
     /// Asks the model; the text is what came within the time.
-    async fn write(&self, model: &Model, prompt: Prompt) -> (String, Read) {
+    async fn write(&self, prompt: Prompt) -> (String, Read) {
         let mut text = String::new();
         let writing = async {
-            let mut answer = match self.providers.summariser(model).ask(prompt).await {
-                Ok(answer) => answer,
+            let mut answer = match self.providers.route_directly(prompt).await {
+                Ok(routed) => routed.answer,
                 Err(error) => return Read::Failed(error),
             };
             while let Some(piece) = answer.next().await {
                 match piece {
                     Ok(Piece::Text(more)) => text.push_str(&without_nul(more)),
-                    Ok(Piece::End(bill)) => return Read::Ended(bill),
+                    Ok(Piece::End(end)) => return Read::Ended(end.bill),
                     Err(error) => return Read::Failed(error),
                 }
             }
@@ -375,6 +376,7 @@ fn material(summary: &str, messages: &[Message], room: u32) -> String {
     for message in messages {
         let name = match role(message) {
             Role::User => "User",
+            Role::System => "System",
             Role::Assistant => "Assistant",
         };
         let content = &message.content[..message.content.floor_char_boundary(most)];

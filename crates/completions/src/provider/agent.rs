@@ -14,7 +14,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, TimeoutExpired};
 use url::Url;
 
-use crate::provider::{Answer, AskBack, Bill, Piece, Prompt, Provider, ProviderError, Role, Turn};
+use crate::provider::{
+    Answer, AskBack, Bill, End, Piece, Prompt, Provider, ProviderError, Role, Turn,
+};
 
 #[cfg(test)]
 mod tests;
@@ -78,7 +80,10 @@ impl Provider for Agent {
         let text = Some(response.response_text)
             .filter(|text| !text.is_empty())
             .map(Piece::Text);
-        let end = Piece::End(Bill::Cost(microdollars(response.cost)));
+        let end = Piece::End(End {
+            bill: Bill::Cost(microdollars(response.cost)),
+            finish_reason: None,
+        });
         Ok(stream::iter(text.into_iter().chain([end]).map(Ok)).boxed())
     }
 }
@@ -123,6 +128,7 @@ fn encode_history(history: &[Turn]) -> Result<String, ProviderError> {
             role: match turn.role {
                 Role::User => "user",
                 Role::Assistant => "assistant",
+                Role::System => "system",
             },
             content: &turn.content,
         })

@@ -9,6 +9,7 @@ pub(crate) mod tests;
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::catalogue::{MESSAGE_TOKENS, Model, PROMPT_TOKENS, estimate_tokens, most_tokens};
@@ -42,6 +43,8 @@ pub struct Prompt {
     pub budget_microdollars: i64,
     /// With which an agent may ask back; `None` when nothing is served for that.
     pub ask_back: Option<AskBack>,
+    /// Parameters of OpenAI's chat completions for this answer; agents do not see them.
+    pub parameters: Map<String, Value>,
 }
 
 impl Prompt {
@@ -85,6 +88,8 @@ pub enum Role {
     User,
     /// The model.
     Assistant,
+    /// Whoever leads the conversation: an instruction in its place.
+    System,
 }
 
 /// How an agent asks for context while it answers.
@@ -102,7 +107,26 @@ pub enum Piece {
     /// More text; never empty.
     Text(String),
     /// The end; nothing follows.
-    End(Bill),
+    End(End),
+}
+
+/// How an answer ended that ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// What it took.
+    pub bill: Bill,
+    /// The provider's word for why it ended here (`stop`, `length`, `content_filter`), if it has one.
+    pub finish_reason: Option<String>,
+}
+
+/// An answer that has begun.
+pub struct Routed {
+    /// The model that answers: the one that was asked for, or one of its alternatives.
+    pub model: Model,
+    /// The provider that answers.
+    pub provider: String,
+    /// What it says.
+    pub answer: Answer,
 }
 
 /// What an answer took, as far as the provider says.

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use super::agent::Agent;
 use super::openai::OpenAi;
 use super::scripted::Scripted;
-use super::{Answer, Prompt, Provider, ProviderError};
-use crate::catalogue::Model;
+use super::{Answer, Prompt, Provider, ProviderError, Routed};
 use crate::settings::{ProviderSettings, Settings};
 
 /// A provider that cannot be built.
@@ -42,16 +41,26 @@ impl Registry {
         Ok(Self(Arc::new(providers)))
     }
 
-    /// What answers for this model in threads.
-    #[must_use]
-    pub fn for_model(&self, model: &Model) -> Arc<dyn Provider> {
-        self.find(&model.provider)
+    /// Asks what answers for the prompt's model in threads.
+    pub async fn route(&self, prompt: Prompt) -> Result<Routed, ProviderError> {
+        let provider = prompt.model.provider.clone();
+        self.ask(provider, prompt).await
     }
 
-    /// What is asked in this model's name for work of Confab's own.
-    #[must_use]
-    pub fn summariser(&self, model: &Model) -> Arc<dyn Provider> {
-        self.find(&model.direct_provider)
+    /// Asks in the model's name for work of Confab's own.
+    pub async fn route_directly(&self, prompt: Prompt) -> Result<Routed, ProviderError> {
+        let provider = prompt.model.direct_provider.clone();
+        self.ask(provider, prompt).await
+    }
+
+    async fn ask(&self, provider: String, prompt: Prompt) -> Result<Routed, ProviderError> {
+        let model = prompt.model.clone();
+        let answer = self.find(&provider).ask(prompt).await?;
+        Ok(Routed {
+            model,
+            provider,
+            answer,
+        })
     }
 
     fn find(&self, name: &str) -> Arc<dyn Provider> {

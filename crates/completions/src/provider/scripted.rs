@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::catalogue::estimate_tokens;
-use crate::provider::{Answer, Bill, Piece, Prompt, Provider, ProviderError};
+use crate::provider::{Answer, Bill, End, Piece, Prompt, Provider, ProviderError};
 use crate::settings::Behaviour;
 
 const PAUSE: Duration = Duration::from_millis(100);
@@ -26,11 +26,11 @@ impl Provider for Scripted {
         let mut words = words(&reply(&prompt), prompt.max_output_tokens);
         let output = estimate_tokens(&words.concat());
         let end = match self.0 {
-            Behaviour::Echo | Behaviour::Slow => Ok(Piece::End(Bill::Tokens {
+            Behaviour::Echo | Behaviour::Slow => end(Bill::Tokens {
                 input: prompt.estimated_tokens(),
                 output,
-            })),
-            Behaviour::WrongUsage => Ok(Piece::End(CLAIMED)),
+            }),
+            Behaviour::WrongUsage => end(CLAIMED),
             Behaviour::Fail => {
                 words.truncate(WORDS_BEFORE_FAILURE);
                 Err(ProviderError::Failed(
@@ -51,6 +51,13 @@ impl Provider for Scripted {
         });
         Ok(paced.boxed())
     }
+}
+
+fn end(bill: Bill) -> Result<Piece, ProviderError> {
+    Ok(Piece::End(End {
+        bill,
+        finish_reason: Some("stop".to_owned()),
+    }))
 }
 
 fn reply(prompt: &Prompt) -> String {

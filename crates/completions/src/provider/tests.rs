@@ -6,7 +6,7 @@ use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::scripted::Scripted;
-use super::{Answer, Bill, Piece, Prompt, Provider, ProviderError, Registry, Role, Turn};
+use super::{Answer, Bill, End, Piece, Prompt, Provider, ProviderError, Registry, Role, Turn};
 use crate::catalogue::{Catalogue, MESSAGE_TOKENS, PROMPT_TOKENS, estimate_tokens};
 use crate::settings::{self, Behaviour};
 
@@ -29,6 +29,7 @@ pub(crate) fn prompt(question: &str) -> Prompt {
         files: Vec::new(),
         budget_microdollars: 1_500_000,
         ask_back: None,
+        parameters: serde_json::Map::new(),
     }
 }
 
@@ -41,7 +42,7 @@ pub(super) async fn read(mut answer: Answer) -> (String, Result<Bill, ProviderEr
                 assert!(!more.is_empty(), "a piece of text is never empty");
                 text.push_str(&more);
             }
-            Ok(Piece::End(bill)) => {
+            Ok(Piece::End(End { bill, .. })) => {
                 assert!(answer.next().await.is_none(), "nothing follows the end");
                 return (text, Ok(bill));
             }
@@ -115,13 +116,24 @@ async fn the_registry_finds_what_answers() {
     let settings = settings::tests::read(&[("unconfigured", "nothing")]).unwrap();
     let registry = Registry::new(&settings).unwrap();
     let mut model = Catalogue::new(&settings).by_id(0).unwrap().clone();
-    for provider in [registry.for_model(&model), registry.summariser(&model)] {
-        let refused = provider.ask(prompt("x")).await.err();
-        assert_eq!(refused, Some(ProviderError::Unconfigured));
+    let prompt = || Prompt {
+        model: model.clone(),
+        ..prompt("x")
+    };
+    for routed in [
+        registry.route(prompt()).await,
+        registry.route_directly(prompt()).await,
+    ] {
+        assert_eq!(routed.err(), Some(ProviderError::Unconfigured));
     }
     model.direct_provider = settings::SCRIPTED.to_owned();
-    let answer = registry.summariser(&model).ask(prompt("x")).await.unwrap();
-    assert_eq!(read(answer).await.0, format!("{ECHO}x"));
+    let prompt = Prompt {
+        model,
+        ..super::tests::prompt("x")
+    };
+    let routed = registry.route_directly(prompt).await.unwrap();
+    assert_eq!(routed.provider, settings::SCRIPTED);
+    assert_eq!(read(routed.answer).await.0, format!("{ECHO}x"));
 }
 
 #[tokio::test]

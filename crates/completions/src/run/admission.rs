@@ -137,6 +137,7 @@ impl Engine {
             max_output_tokens: model.max_output_tokens,
             budget_microdollars: 0,
             ask_back: None,
+            parameters: serde_json::Map::new(),
             model: model.clone(),
         };
         let messages = if place.last_seq == 0 {

@@ -49,9 +49,8 @@ impl Engine {
     }
 
     async fn read(&self, prompt: Prompt, feed: &watch::Sender<Feed>) -> Read {
-        let provider = self.providers.for_model(&prompt.model);
-        let mut answer = match provider.ask(prompt).await {
-            Ok(answer) => answer,
+        let mut answer = match self.providers.route(prompt).await {
+            Ok(routed) => routed.answer,
             Err(error) => return Read::Failed(error),
         };
         while let Some(piece) = answer.next().await {
@@ -61,7 +60,7 @@ impl Engine {
                         return Read::Full;
                     }
                 }
-                Ok(Piece::End(bill)) => return Read::Ended(bill),
+                Ok(Piece::End(end)) => return Read::Ended(end.bill),
                 Err(error) => return Read::Failed(error),
             }
         }

@@ -12,9 +12,11 @@ use tokio::time::timeout;
 use super::events::{Events, LARGEST};
 use super::retry::{Again, Failure, is_transient};
 use super::wire;
-use crate::provider::{Answer, Bill, Piece, ProviderError};
+use crate::provider::{Answer, Bill, End, Piece, ProviderError};
 
 const DONE: &str = "[DONE]";
+/// The longest finish reason that is kept.
+const REASON_CHARS: usize = 64;
 
 /// A body; the error says in words how the connection broke.
 pub(super) type Body = BoxStream<'static, Result<Bytes, String>>;
@@ -26,7 +28,8 @@ pub(super) struct Reading {
     /// Read, but not handed out. Nothing follows an error or an end.
     ready: VecDeque<Result<Piece, Failure>>,
     bill: Bill,
-    finished: bool,
+    /// Why the model has finished; empty when it did without a word for it.
+    finished: Option<String>,
 }
 
 /// What a server sends is told by its first byte, because its content type is not always true.
@@ -43,7 +46,7 @@ impl Reading {
             shape: Shape::Unknown,
             ready: VecDeque::new(),
             bill: Bill::Unknown,
-            finished: false,
+            finished: None,
         }
     }
 
@@ -82,7 +85,7 @@ impl Reading {
     async fn next_within(&mut self, idle: Duration) -> Result<Piece, ProviderError> {
         match timeout(idle, self.next()).await {
             Ok(piece) => piece.map_err(|failure| failure.error),
-            Err(_) if self.finished => Ok(Piece::End(self.bill)),
+            Err(_) if self.finished.is_some() => Ok(self.the_end()),
             Err(_) => Err(ProviderError::Failed(format!(
                 "no text for {} ms",
                 idle.as_millis()
@@ -122,9 +125,16 @@ impl Reading {
         }
     }
 
+    fn the_end(&self) -> Piece {
+        Piece::End(End {
+            bill: self.bill,
+            finish_reason: self.finished.clone().filter(|reason| !reason.is_empty()),
+        })
+    }
+
     fn take_event(&mut self, data: &str) {
         if data.trim() == DONE {
-            return self.ready.push_back(Ok(Piece::End(self.bill)));
+            return self.ready.push_back(Ok(self.the_end()));
         }
         match serde_json::from_str(data) {
             Ok(event) => self.take_json(&event),
@@ -142,7 +152,9 @@ impl Reading {
         if let Some(text) = wire::text(answer) {
             self.ready.push_back(Ok(Piece::Text(text.to_owned())));
         }
-        self.finished |= wire::is_finished(answer);
+        if let Some(reason) = wire::finish_reason(answer) {
+            self.finished = Some(reason.chars().take(REASON_CHARS).collect());
+        }
     }
 
     fn take_whole(&mut self) {
@@ -151,7 +163,7 @@ impl Reading {
         };
         match serde_json::from_slice(text) {
             Ok(answer) => {
-                self.finished = wire::text(&answer).is_some();
+                self.finished = wire::text(&answer).map(|_| String::new());
                 self.take_json(&answer);
             }
             Err(_) => self.fail("the answer is not JSON"),
@@ -160,8 +172,8 @@ impl Reading {
 
     /// Some servers hang up when the model has finished, without saying that they are done.
     fn end(&mut self, cause: &str) {
-        self.ready.push_back(if self.finished {
-            Ok(Piece::End(self.bill))
+        self.ready.push_back(if self.finished.is_some() {
+            Ok(self.the_end())
         } else {
             Err(Failure::new(
                 Again::Soon,

@@ -69,6 +69,7 @@ fn role(role: Role) -> &'static str {
     match role {
         Role::User => "user",
         Role::Assistant => "assistant",
+        Role::System => "system",
     }
 }
 
@@ -84,11 +85,9 @@ pub(super) fn text(answer: &Value) -> Option<&str> {
         .filter(|text| !text.is_empty())
 }
 
-/// Whether the model has said all it has to say.
-pub(super) fn is_finished(answer: &Value) -> bool {
-    answer
-        .pointer("/choices/0/finish_reason")
-        .is_some_and(Value::is_string)
+/// Why the model has said all it has to say, if it has.
+pub(super) fn finish_reason(answer: &Value) -> Option<&str> {
+    answer.pointer("/choices/0/finish_reason")?.as_str()
 }
 
 /// What it took. A prompt without tokens does not exist: then the server has not counted.
