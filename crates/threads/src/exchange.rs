@@ -1,5 +1,7 @@
-//! A question together with the place of its answer, before they are stored.
+//! What is appended to a thread with a model, before it is stored: a question together with the place of its answer, the
+//! place of an answer alone, one message.
 
+use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -52,6 +54,41 @@ pub(crate) struct Attachment {
     pub(crate) size: i64,
 }
 
+/// The place of an answer to what a thread holds already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewAnswer {
+    pub(crate) thread: Uuid,
+    /// The run that will write it; a repeated call is recognised by it.
+    pub(crate) run_id: Uuid,
+    /// Name of the model that will answer.
+    pub(crate) model: String,
+}
+
+/// One message that nobody answers by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewMessage {
+    pub(crate) thread: Uuid,
+    pub(crate) author_kind: AuthorKind,
+    pub(crate) content: String,
+    /// The author's own key; a repeated call is recognised by it.
+    pub(crate) client_msg_id: Option<String>,
+    /// Name of the model that is said to have written it.
+    pub(crate) model: Option<String>,
+}
+
+/// What wrote a message. The numbers are those of the contract and of the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
+pub(crate) enum AuthorKind {
+    #[sea_orm(num_value = 1)]
+    Person,
+    #[sea_orm(num_value = 2)]
+    Model,
+    /// Instructions that a person put into the log.
+    #[sea_orm(num_value = 3)]
+    System,
+}
+
 /// SHA-256 over what a repeated call must repeat.
 pub(crate) type Fingerprint = [u8; 32];
 
@@ -71,6 +108,30 @@ impl NewExchange {
             part(&mut hash, &attachment.name);
         }
         hash.finalize().into()
+    }
+}
+
+impl NewAnswer {
+    /// What a repeated call must repeat: the thread.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        let mut hash = Sha256::new();
+        part(&mut hash, "answer");
+        part(&mut hash, self.thread.as_bytes());
+        hash.finalize().into()
+    }
+}
+
+impl NewMessage {
+    /// What a repeated call must repeat: the key, the thread, the kind of author and the text. `None` without a key.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        let key = self.client_msg_id.as_deref()?;
+        let mut hash = Sha256::new();
+        part(&mut hash, "message");
+        part(&mut hash, key);
+        part(&mut hash, self.thread.as_bytes());
+        part(&mut hash, format!("{:?}", self.author_kind));
+        part(&mut hash, &self.content);
+        Some(hash.finalize().into())
     }
 }
 

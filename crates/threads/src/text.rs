@@ -45,3 +45,14 @@ pub(crate) fn within(text: &str, most: usize, refusal: &'static str) -> Result<(
     }
     Ok(())
 }
+
+/// The text from this byte on.
+pub(crate) fn from(mut text: String, start: i64) -> Result<String, Error> {
+    let tail = usize::try_from(start)
+        .ok()
+        .filter(|start| text.is_char_boundary(*start))
+        .ok_or(Error::Invalid(
+            "content_from must be where a character begins",
+        ))?;
+    Ok(text.split_off(tail))
+}

@@ -1,4 +1,4 @@
-//! What a thread is before it is stored.
+//! What a thread is before it is stored, and what it is found by.
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use uuid::Uuid;
@@ -26,4 +26,11 @@ pub(crate) struct NewThread {
     pub(crate) title: String,
     pub(crate) instructions: String,
     pub(crate) model_id: Option<i32>,
+}
+
+/// What a thread is asked for by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    Id(Uuid),
+    Number(i64),
 }

@@ -1,16 +1,20 @@
 //! From the contract's messages to what the rules and the store work with: ids parsed, limits checked, NUL removed.
 
+mod answer;
+mod message;
 pub(crate) mod people;
 
 use confab_rpc::threads as wire;
 use uuid::Uuid;
 
-use crate::answer::State;
 use crate::error::Error;
-use crate::exchange::{Attachment, Destination, NewExchange};
+use crate::exchange::{Attachment, Destination, NewAnswer, NewExchange};
 use crate::page::Bounds;
-use crate::text::{INSTRUCTIONS_BYTES, NAME_BYTES, QUESTION_BYTES, blank_nul, within, without_nul};
-use crate::thread::{Kind, NewThread};
+use crate::text::{INSTRUCTIONS_BYTES, NAME_BYTES, QUESTION_BYTES, within, without_nul};
+use crate::thread::{Kind, NewThread, Which};
+
+pub(crate) use answer::{ending, piece};
+pub(crate) use message::{message_ids, new_message, reader};
 
 const ATTACHMENTS: usize = 10;
 
@@ -64,11 +68,7 @@ pub(crate) fn new_thread(request: wire::CreateThreadRequest) -> Result<NewThread
     Ok(NewThread {
         id,
         kind,
-        title: without_nul(
-            request.title,
-            NAME_BYTES,
-            "title must be at most 255 bytes in UTF-8",
-        )?,
+        title: title(request.title)?,
         instructions: without_nul(
             request.instructions,
             INSTRUCTIONS_BYTES,
@@ -78,18 +78,45 @@ pub(crate) fn new_thread(request: wire::CreateThreadRequest) -> Result<NewThread
     })
 }
 
+/// A thread's new title.
+pub(crate) fn title(title: String) -> Result<String, Error> {
+    without_nul(
+        title,
+        NAME_BYTES,
+        "title must be at most 255 bytes in UTF-8",
+    )
+}
+
+/// The thread that is asked for, by its id or else by its number.
+pub(crate) fn which(id: &str, number: i64) -> Result<Which, Error> {
+    match id {
+        "" => Ok(Which::Number(number)),
+        id => thread_id(id).map(Which::Id),
+    }
+}
+
+/// An exchange of which only the place of the answer is to be written.
+pub(crate) fn new_answer(request: wire::AppendExchangeRequest) -> Result<NewAnswer, Error> {
+    let asks = !request.content.is_empty()
+        || !request.attachments.is_empty()
+        || !request.client_msg_id.is_empty()
+        || request.new_thread.is_some();
+    if asks {
+        return Err(Error::Invalid(
+            "with answer_only there is no content, attachment, client_msg_id or new_thread",
+        ));
+    }
+    Ok(NewAnswer {
+        thread: thread_id(&request.thread_id)?,
+        run_id: run_id(&request.run_id)?,
+        model: answer::model(request.model)?,
+    })
+}
+
 pub(crate) fn new_exchange(request: wire::AppendExchangeRequest) -> Result<NewExchange, Error> {
     if request.attachments.len() > ATTACHMENTS {
         return Err(Error::Invalid("a message must have at most 10 attachments"));
     }
-    if request.client_msg_id.contains('\0') {
-        return Err(Error::Invalid("client_msg_id must not hold NUL"));
-    }
-    within(
-        &request.client_msg_id,
-        NAME_BYTES,
-        "client_msg_id must be at most 255 bytes in UTF-8",
-    )?;
     Ok(NewExchange {
         destination: destination(&request.user_id, &request.thread_id, request.new_thread)?,
         question: question(request.content)?,
@@ -98,13 +125,9 @@ pub(crate) fn new_exchange(request: wire::AppendExchangeRequest) -> Result<NewEx
             .into_iter()
             .map(attachment)
             .collect::<Result<_, _>>()?,
-        client_msg_id: Some(request.client_msg_id).filter(|key| !key.is_empty()),
-        run_id: parsed(&request.run_id).ok_or(Error::Invalid("run_id must be a UUID"))?,
-        model: without_nul(
-            request.model,
-            NAME_BYTES,
-            "model must be at most 255 bytes in UTF-8",
-        )?,
+        client_msg_id: key(request.client_msg_id)?,
+        run_id: run_id(&request.run_id)?,
+        model: answer::model(request.model)?,
     })
 }
 
@@ -162,35 +185,6 @@ pub(crate) fn summary(summary: String) -> Result<String, Error> {
     )
 }
 
-/// Where a checkpoint's text goes, and the text.
-pub(crate) fn checkpoint(offset: i64, text: String) -> Result<(usize, String), Error> {
-    let offset =
-        usize::try_from(offset).map_err(|_| Error::Invalid("offset must not be negative"))?;
-    Ok((offset, blank_nul(text)?))
-}
-
-/// How an answer ends, and its whole text if that is sent.
-pub(crate) fn ending(
-    state: i32,
-    content: Option<String>,
-) -> Result<(State, Option<String>), Error> {
-    let state = match wire::MessageState::try_from(state) {
-        Ok(wire::MessageState::Complete) => State::Complete,
-        Ok(wire::MessageState::Interrupted) => State::Interrupted,
-        Ok(wire::MessageState::Failed) => State::Failed,
-        Ok(wire::MessageState::Cancelled) => State::Cancelled,
-        Ok(
-            wire::MessageState::Unspecified
-            | wire::MessageState::Streaming
-            | wire::MessageState::Deleted,
-        )
-        | Err(_) => {
-            return Err(Error::Invalid("state must be one that ends an answer"));
-        }
-    };
-    Ok((state, content.map(blank_nul).transpose()?))
-}
-
 pub(crate) fn bounds(request: &wire::ListMessagesRequest) -> Result<Bounds, Error> {
     if request.after_seq < 0 || request.before_seq < 0 {
         return Err(Error::Invalid("a bound must not be negative"));
@@ -201,6 +195,23 @@ pub(crate) fn bounds(request: &wire::ListMessagesRequest) -> Result<Bounds, Erro
         request.newest,
         request.limit,
     ))
+}
+
+/// The sender's own key for a message.
+fn key(key: String) -> Result<Option<String>, Error> {
+    if key.contains('\0') {
+        return Err(Error::Invalid("client_msg_id must not hold NUL"));
+    }
+    within(
+        &key,
+        NAME_BYTES,
+        "client_msg_id must be at most 255 bytes in UTF-8",
+    )?;
+    Ok(Some(key).filter(|key| !key.is_empty()))
+}
+
+fn run_id(id: &str) -> Result<Uuid, Error> {
+    parsed(id).ok_or(Error::Invalid("run_id must be a UUID"))
 }
 
 fn parsed(id: &str) -> Option<Uuid> {

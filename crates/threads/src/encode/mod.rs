@@ -5,9 +5,9 @@ pub(crate) mod people;
 use confab_rpc::{threads as wire, time};
 use uuid::Uuid;
 
-use crate::answer::State;
-use crate::exchange::Attachment;
-use crate::store::{AuthorKind, Exchange, message, thread};
+use crate::answer::{Receipt, State};
+use crate::exchange::{Attachment, AuthorKind};
+use crate::store::{Exchange, Found, Owned, message, thread};
 use crate::thread::Kind;
 
 pub(crate) use people::{refused, sent};
@@ -47,7 +47,37 @@ pub(crate) fn message(thread_id: Uuid, row: message::Model) -> wire::Message {
         run_id: row.run_id.map(|id| id.to_string()).unwrap_or_default(),
         created_at: Some(time::to_wire(row.created_at)),
         updated_at: Some(time::to_wire(row.updated_at)),
-        receipt: None,
+        receipt: row.receipt.map(Into::into),
+    }
+}
+
+impl From<Found> for wire::Message {
+    fn from(found: Found) -> Self {
+        message(found.thread_id, found.message)
+    }
+}
+
+impl From<Receipt> for wire::AnswerReceipt {
+    fn from(receipt: Receipt) -> Self {
+        Self {
+            provider: receipt.provider,
+            input_tokens: receipt.input_tokens,
+            output_tokens: receipt.output_tokens,
+            cost_microdollars: receipt.cost_microdollars,
+            finish_reason: receipt.finish_reason,
+            first_token_ms: receipt.first_token_ms,
+            duration_ms: receipt.duration_ms,
+        }
+    }
+}
+
+impl From<Owned> for wire::Located {
+    fn from(thread: Owned) -> Self {
+        Self {
+            owner_id: thread.owner_id.to_string(),
+            thread_id: thread.id.to_string(),
+            number: thread.number,
+        }
     }
 }
 
@@ -56,7 +86,7 @@ impl From<Exchange> for wire::Exchange {
         let id = exchange.thread.id;
         Self {
             thread: Some(exchange.thread.into()),
-            question: Some(message(id, exchange.question)),
+            question: exchange.question.map(|row| message(id, row)),
             answer: Some(message(id, exchange.answer)),
             replayed: exchange.replayed,
         }
@@ -89,6 +119,7 @@ impl From<AuthorKind> for wire::AuthorKind {
         match kind {
             AuthorKind::Person => Self::Person,
             AuthorKind::Model => Self::Model,
+            AuthorKind::System => Self::System,
         }
     }
 }
@@ -101,6 +132,7 @@ impl From<State> for wire::MessageState {
             State::Interrupted => Self::Interrupted,
             State::Failed => Self::Failed,
             State::Cancelled => Self::Cancelled,
+            State::Deleted => Self::Deleted,
         }
     }
 }

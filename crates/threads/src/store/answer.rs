@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::log::bytes;
 use super::{message, thread};
-use crate::answer::{State, may_write, unseen};
+use crate::answer::{Ending, Piece, State, may_restart, may_write, unseen};
 use crate::error::Error;
 use crate::text::ANSWER_BYTES;
 
@@ -47,55 +47,74 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Adds what of `text` is not there yet, and returns the message without its content.
+    /// Adds what of a piece is not there yet, and returns the message without its content.
     pub(crate) async fn extend(
         &self,
         fence: i64,
-        offset: usize,
-        text: &str,
+        piece: &Piece,
         at: DateTime<Utc>,
     ) -> Result<message::Model, Error> {
         let transaction = self.database.begin().await?;
-        let Progress { mut message, bytes } = self.progress(&transaction).await?;
-        may_write(message.state, message.fence, fence)?;
-        let stored = usize::try_from(bytes).unwrap_or(usize::MAX);
-        let added = if offset == stored {
-            text
-        } else {
-            let content = self.content(&transaction).await?;
-            let tail = content.as_bytes().get(offset..).ok_or(Error::StaleWrite)?;
-            unseen(tail, text)?
+        let progress = self.progress(&transaction).await?;
+        may_write(progress.message.state, progress.message.fence, fence)?;
+        let content = match piece {
+            Piece::At(offset, text) => {
+                let added = self.added(&transaction, &progress, *offset, text).await?;
+                Expr::col(message::Column::Content).binary(BinOper::Custom("||"), added)
+            }
+            Piece::Instead(text) => {
+                let stored = self.content(&transaction).await?;
+                may_restart(&stored, progress.message.fence, fence, text)?;
+                Expr::val(text)
+            }
         };
-        if stored.saturating_add(added.len()) > ANSWER_BYTES {
-            return Err(Error::Invalid("an answer must be at most 2 MiB in UTF-8"));
-        }
         message::Entity::update_many()
-            .col_expr(
-                message::Column::Content,
-                Expr::col(message::Column::Content).binary(BinOper::Custom("||"), added),
-            )
+            .col_expr(message::Column::Content, content)
             .col_expr(message::Column::Fence, Expr::val(fence))
             .col_expr(message::Column::UpdatedAt, Expr::val(at))
             .filter(message::Column::Id.eq(self.message_id))
             .exec(&transaction)
             .await?;
         transaction.commit().await?;
-        message.fence = fence;
-        message.updated_at = at;
-        Ok(message)
+        Ok(message::Model {
+            fence,
+            updated_at: at,
+            ..progress.message
+        })
+    }
+
+    /// What of text for that place is not there yet.
+    async fn added<'text>(
+        &self,
+        transaction: &impl ConnectionTrait,
+        progress: &Progress,
+        offset: usize,
+        text: &'text str,
+    ) -> Result<&'text str, Error> {
+        let stored = usize::try_from(progress.bytes).unwrap_or(usize::MAX);
+        let added = if offset == stored {
+            text
+        } else {
+            let content = self.content(transaction).await?;
+            let tail = content.as_bytes().get(offset..).ok_or(Error::StaleWrite)?;
+            unseen(tail, text)?
+        };
+        if stored.saturating_add(added.len()) > ANSWER_BYTES {
+            return Err(Error::Invalid("an answer must be at most 2 MiB in UTF-8"));
+        }
+        Ok(added)
     }
 
     /// Ends the answer, or returns it as it stands when it has ended before.
     pub(crate) async fn end(
         &self,
         fence: i64,
-        state: State,
-        content: Option<String>,
+        ending: Ending,
         at: DateTime<Utc>,
     ) -> Result<message::Model, Error> {
         let transaction = self.database.begin().await?;
         self.lock_thread(&transaction).await?;
-        let mut message = self
+        let message = self
             .find()
             .lock_exclusive()
             .one(&transaction)
@@ -105,26 +124,26 @@ impl<'a> Answer<'a> {
             return Ok(message);
         }
         may_write(message.state, message.fence, fence)?;
-        message.state = state;
-        message.fence = fence;
-        message.updated_at = at;
         let mut update = message::Entity::update_many()
-            .col_expr(message::Column::State, Expr::val(state))
+            .col_expr(message::Column::State, Expr::val(ending.state))
             .col_expr(message::Column::Fence, Expr::val(fence))
             .col_expr(message::Column::UpdatedAt, Expr::val(at))
+            .col_expr(message::Column::Receipt, Expr::val(ending.receipt))
             .filter(message::Column::Id.eq(self.message_id));
-        if let Some(content) = content {
-            message.content.clone_from(&content);
+        if let Some(content) = ending.content {
             update = update.col_expr(message::Column::Content, Expr::val(content));
         }
-        update.exec(&transaction).await?;
+        if let Some(model) = ending.model {
+            update = update.col_expr(message::Column::Model, Expr::val(model));
+        }
+        let ended = update.exec_with_returning(&transaction).await?;
         thread::Entity::update_many()
             .col_expr(thread::Column::ActiveAt, Expr::val(at))
             .filter(thread::Column::Number.eq(message.thread))
             .exec(&transaction)
             .await?;
         transaction.commit().await?;
-        Ok(message)
+        ended.into_iter().next().ok_or(Error::MessageNotFound)
     }
 
     fn find(&self) -> Select<message::Entity> {
@@ -136,6 +155,7 @@ impl<'a> Answer<'a> {
         message::Entity::find()
             .filter(message::Column::Id.eq(self.message_id))
             .filter(message::Column::RunId.eq(self.run_id))
+            .filter(message::Column::State.ne(State::Deleted))
             .filter(message::Column::Thread.in_subquery(thread))
     }
 

@@ -1,30 +1,22 @@
 //! Appending a question and the place of its answer, once.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait,
-    IntoActiveModel, QueryFilter, TryInsertResult,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
+use super::append::{KEY, RUN, insert_unless_taken};
 use super::message::Attachments;
-use super::{AuthorKind, Threads, message, thread};
+use super::{Threads, message, thread};
 use crate::answer::State;
 use crate::error::Error;
-use crate::exchange::{Destination, NewExchange};
-use crate::thread::Kind;
+use crate::exchange::{AuthorKind, Destination, NewExchange};
+use crate::thread::Which;
 
-/// What a key of its author's is unique in.
-const KEY: [message::Column; 2] = [message::Column::AuthorId, message::Column::ClientMsgId];
-/// What an answer's run is unique in.
-const RUN: [message::Column; 1] = [message::Column::RunId];
-
-/// A question and its answer, as stored.
+/// A question and its answer, or the answer alone, as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Exchange {
     pub(crate) thread: thread::Model,
-    pub(crate) question: message::Model,
+    pub(crate) question: Option<message::Model>,
     pub(crate) answer: message::Model,
     /// It was there before the call.
     pub(crate) replayed: bool,
@@ -50,13 +42,10 @@ impl Threads<'_> {
             Ok(exchange) => return Ok(exchange),
             // Not there any more: its thread was deleted in between.
             Err(Taken::Key) => self
-                .question_by_key(new)
+                .by_key(new.client_msg_id.as_deref())
                 .await?
                 .ok_or(Error::ThreadNotFound)?,
-            Err(Taken::Run) => self
-                .question_by_run(new)
-                .await?
-                .ok_or(Error::Invalid("run_id cannot be used"))?,
+            Err(Taken::Run) => self.question_by_run(new.run_id).await?,
         };
         self.original(question, new).await
     }
@@ -71,7 +60,7 @@ impl Threads<'_> {
             self.insert(&transaction, thread, at).await?;
         }
         let thread = self
-            .advance(&transaction, new.destination.id(), at)
+            .advance(&transaction, new.destination.id(), 2, at)
             .await?
             .ok_or(Error::ThreadNotFound)?;
         let question = self.question(&thread, new, at);
@@ -87,32 +76,10 @@ impl Threads<'_> {
         transaction.commit().await?;
         Ok(Ok(Exchange {
             thread,
-            question,
+            question: Some(question),
             answer,
             replayed: false,
         }))
-    }
-
-    /// Takes the next two numbers of a thread. Its row stays locked until the transaction ends, so numbers are given in
-    /// the order of commits, and a rollback gives them back.
-    async fn advance(
-        &self,
-        transaction: &impl ConnectionTrait,
-        id: Uuid,
-        at: DateTime<Utc>,
-    ) -> Result<Option<thread::Model>, DbErr> {
-        let advanced = thread::Entity::update_many()
-            .col_expr(
-                thread::Column::LastSeq,
-                Expr::col(thread::Column::LastSeq).add(2),
-            )
-            .col_expr(thread::Column::ActiveAt, Expr::val(at))
-            .filter(thread::Column::Id.eq(id))
-            .filter(thread::Column::Kind.eq(Kind::Assistant))
-            .filter(Expr::exists(self.membership()))
-            .exec_with_returning(transaction)
-            .await?;
-        Ok(advanced.into_iter().next())
     }
 
     fn question(
@@ -122,22 +89,11 @@ impl Threads<'_> {
         at: DateTime<Utc>,
     ) -> message::Model {
         message::Model {
-            id: 0,
-            thread: thread.number,
-            seq: thread.last_seq - 1,
-            author_kind: AuthorKind::Person,
-            author_id: self.user,
-            state: State::Complete,
             content: new.question.clone(),
             attachments: Attachments(new.attachments.clone()),
             client_msg_id: new.client_msg_id.clone(),
-            fingerprint: Some(new.fingerprint().to_vec()),
-            model: None,
-            answers: None,
-            run_id: None,
-            fence: 0,
-            created_at: at,
-            updated_at: at,
+            fingerprint: Some(new.fingerprint().into()),
+            ..self.entry(thread, thread.last_seq - 1, at)
         }
     }
 
@@ -149,48 +105,32 @@ impl Threads<'_> {
         at: DateTime<Utc>,
     ) -> message::Model {
         message::Model {
-            id: 0,
-            thread: thread.number,
-            seq: thread.last_seq,
             author_kind: AuthorKind::Model,
-            author_id: self.user,
             state: State::Streaming,
-            content: String::new(),
-            attachments: Attachments::default(),
-            client_msg_id: None,
-            fingerprint: None,
             model: Some(new.model.clone()),
             answers: Some(question.id),
             run_id: Some(new.run_id),
-            fence: 0,
-            created_at: at,
-            updated_at: at,
+            ..self.entry(thread, thread.last_seq, at)
         }
     }
 
-    async fn question_by_key(&self, new: &NewExchange) -> Result<Option<message::Model>, DbErr> {
-        message::Entity::find()
-            .filter(message::Column::AuthorId.eq(self.user))
-            .filter(message::Column::ClientMsgId.eq(new.client_msg_id.as_deref()))
+    /// The question that this run was to answer. An answer with a fingerprint of its own came without one.
+    async fn question_by_run(&self, run: Uuid) -> Result<message::Model, Error> {
+        let answer = self
+            .by_run(run)
+            .await?
+            .ok_or(Error::Invalid("run_id cannot be used"))?;
+        if answer.fingerprint.is_some() || answer.state == State::Deleted {
+            return Err(Error::KeyReused);
+        }
+        message::Entity::find_by_id(answer.answers.unwrap_or_default())
             .one(self.database.read())
-            .await
+            .await?
+            .ok_or(Error::ThreadNotFound)
     }
 
-    async fn question_by_run(&self, new: &NewExchange) -> Result<Option<message::Model>, DbErr> {
-        let answer = message::Entity::find()
-            .filter(message::Column::AuthorId.eq(self.user))
-            .filter(message::Column::RunId.eq(new.run_id))
-            .one(self.database.read())
-            .await?;
-        let Some(question) = answer.and_then(|answer| answer.answers) else {
-            return Ok(None);
-        };
-        message::Entity::find_by_id(question)
-            .one(self.database.read())
-            .await
-    }
-
-    /// The exchange that this question began, if the call repeats it.
+    /// The exchange that this question began, if the call repeats it. One of which a message was deleted cannot be
+    /// repeated: a deleted question has lost its fingerprint.
     async fn original(
         &self,
         question: message::Model,
@@ -199,45 +139,21 @@ impl Threads<'_> {
         if question.fingerprint.as_deref() != Some(&new.fingerprint()) {
             return Err(Error::KeyReused);
         }
-        let thread = self
-            .visible()
-            .filter(thread::Column::Number.eq(question.thread))
-            .one(self.database.read())
-            .await?
-            .ok_or(Error::ThreadNotFound)?;
+        let thread = self.get(Which::Number(question.thread)).await?;
         let answer = message::Entity::find()
             .filter(message::Column::Thread.eq(question.thread))
             .filter(message::Column::Seq.eq(question.seq + 1))
             .one(self.database.read())
             .await?
             .ok_or(Error::ThreadNotFound)?;
+        if answer.state == State::Deleted {
+            return Err(Error::KeyReused);
+        }
         Ok(Exchange {
             thread,
-            question,
+            question: Some(question),
             answer,
             replayed: true,
         })
     }
-}
-
-/// Adds a message and returns it with its id, or `None` when these columns are taken. It waits for a transaction under
-/// way that may take them.
-async fn insert_unless_taken<const N: usize>(
-    transaction: &impl ConnectionTrait,
-    message: message::Model,
-    unique: [message::Column; N],
-) -> Result<Option<message::Model>, DbErr> {
-    let mut row = message.clone().into_active_model().reset_all();
-    row.id = ActiveValue::NotSet;
-    let inserted = message::Entity::insert(row)
-        .on_conflict_do_nothing_on(unique)
-        .exec(transaction)
-        .await?;
-    let TryInsertResult::Inserted(inserted) = inserted else {
-        return Ok(None);
-    };
-    Ok(Some(message::Model {
-        id: inserted.last_insert_id,
-        ..message
-    }))
 }

@@ -1,12 +1,14 @@
-//! Reading a thread's log.
+//! Reading a thread's log. Deleted messages keep their `seq` and are left out.
 
 use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::{Threads, message};
+use crate::answer::State;
 use crate::error::Error;
 use crate::page::{BYTES, Bounds, Extent, fill};
+use crate::thread::Which;
 
 impl Threads<'_> {
     /// A page of messages in ascending `seq`, and whether there are more between the bounds.
@@ -15,7 +17,7 @@ impl Threads<'_> {
         thread: Uuid,
         bounds: Bounds,
     ) -> Result<(Vec<message::Model>, bool), Error> {
-        let thread = self.get(thread).await?.number;
+        let thread = self.get(Which::Id(thread)).await?.number;
         // Lengths first: what does not fit into the page is never loaded.
         let page = fill(&self.extents(thread, bounds).await?, bounds.limit, BYTES);
         let Some(seqs) = page.seqs else {
@@ -23,6 +25,7 @@ impl Threads<'_> {
         };
         let messages = message::Entity::find()
             .filter(message::Column::Thread.eq(thread))
+            .filter(message::Column::State.ne(State::Deleted))
             .filter(message::Column::Seq.between(*seqs.start(), *seqs.end()))
             .order_by_asc(message::Column::Seq)
             .all(self.database.read())
@@ -42,6 +45,7 @@ impl Threads<'_> {
             .column(message::Column::Seq)
             .expr_as(bytes(), "bytes")
             .filter(message::Column::Thread.eq(thread))
+            .filter(message::Column::State.ne(State::Deleted))
             .filter(message::Column::Seq.gt(bounds.after))
             .filter(message::Column::Seq.lt(bounds.before))
             .order_by(message::Column::Seq, order)

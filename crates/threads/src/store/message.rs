@@ -4,8 +4,8 @@ use sea_orm::FromJsonQueryResult;
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::State;
-use crate::exchange::Attachment;
+use crate::answer::{Receipt, State};
+use crate::exchange::{Attachment, AuthorKind};
 
 /// One entry of a thread's log.
 #[expect(clippy::struct_field_names, reason = "a column keeps its name")]
@@ -27,18 +27,9 @@ pub(crate) struct Model {
     pub(crate) answers: Option<i64>,
     pub(crate) run_id: Option<Uuid>,
     pub(crate) fence: i64,
+    pub(crate) receipt: Option<Receipt>,
     pub(crate) created_at: DateTimeUtc,
     pub(crate) updated_at: DateTimeUtc,
-}
-
-/// What wrote a message. The numbers are those of the contract and of the column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
-pub(crate) enum AuthorKind {
-    #[sea_orm(num_value = 1)]
-    Person,
-    #[sea_orm(num_value = 2)]
-    Model,
 }
 
 /// The files of a message, as JSON in its row.
@@ -46,6 +37,19 @@ pub(crate) enum AuthorKind {
 pub(crate) struct Attachments(pub(crate) Vec<Attachment>);
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-pub(crate) enum Relation {}
+pub(crate) enum Relation {
+    #[sea_orm(
+        belongs_to = "super::thread::Entity",
+        from = "Column::Thread",
+        to = "super::thread::Column::Number"
+    )]
+    Thread,
+}
+
+impl Related<super::thread::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Thread.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}

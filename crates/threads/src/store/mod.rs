@@ -6,7 +6,11 @@
 //! thread's row before any of its messages.
 
 mod answer;
+mod answer_only;
+mod append;
+mod entries;
 mod exchange;
+mod locate;
 mod log;
 pub(crate) mod member;
 pub(crate) mod message;
@@ -23,11 +27,12 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::thread::{Kind, NewThread};
+use crate::thread::{Kind, NewThread, Which};
 
 pub(crate) use answer::Answer;
+pub(crate) use entries::Found;
 pub(crate) use exchange::Exchange;
-pub(crate) use message::AuthorKind;
+pub(crate) use locate::{Owned, locate_message, locate_thread};
 
 /// The threads that one user is a member of.
 #[derive(Debug, Clone, Copy)]
@@ -59,9 +64,13 @@ impl<'a> Threads<'a> {
         Ok(thread)
     }
 
-    pub(crate) async fn get(&self, id: Uuid) -> Result<thread::Model, Error> {
+    pub(crate) async fn get(&self, which: Which) -> Result<thread::Model, Error> {
+        let which = match which {
+            Which::Id(id) => thread::Column::Id.eq(id),
+            Which::Number(number) => thread::Column::Number.eq(number),
+        };
         self.visible()
-            .filter(thread::Column::Id.eq(id))
+            .filter(which)
             .one(self.database.read())
             .await?
             .ok_or(Error::ThreadNotFound)
@@ -80,9 +89,32 @@ impl<'a> Threads<'a> {
             .order_by_desc(thread::Column::Number)
             .limit(u64::from(limit));
         if let Some(before) = before {
-            query = query.filter(listed_after(&self.get(before).await?));
+            query = query.filter(listed_after(&self.get(Which::Id(before)).await?));
         }
         Ok(query.all(self.database.read()).await?)
+    }
+
+    /// Changes what is given of a thread. A member who does not own it is told that it is not there.
+    pub(crate) async fn update(
+        &self,
+        id: Uuid,
+        title: Option<String>,
+    ) -> Result<thread::Model, Error> {
+        let owned = Condition::all()
+            .add(thread::Column::Id.eq(id))
+            .add(thread::Column::OwnerId.eq(self.user))
+            .add(thread::Column::Kind.eq(Kind::Assistant));
+        let Some(title) = title else {
+            let thread = thread::Entity::find().filter(owned);
+            let thread = thread.one(self.database.read()).await?;
+            return thread.ok_or(Error::ThreadNotFound);
+        };
+        let updated = thread::Entity::update_many()
+            .col_expr(thread::Column::Title, Expr::val(title))
+            .filter(owned)
+            .exec_with_returning(self.database.write())
+            .await?;
+        updated.into_iter().next().ok_or(Error::ThreadNotFound)
     }
 
     /// Removes a thread with everything in it. A member who does not own it is told that it is not there.
@@ -107,7 +139,7 @@ impl<'a> Threads<'a> {
         summary: String,
         seq: i64,
     ) -> Result<thread::Model, Error> {
-        let known = self.get(id).await?;
+        let known = self.get(Which::Id(id)).await?;
         if seq < expected_seq || seq > known.last_seq {
             return Err(Error::Invalid(
                 "summary_seq must be between expected_seq and the last message",

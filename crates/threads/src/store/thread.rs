@@ -28,11 +28,19 @@ pub(crate) struct Model {
 pub(crate) enum Relation {
     #[sea_orm(has_many = "super::member::Entity")]
     Member,
+    #[sea_orm(has_many = "super::message::Entity")]
+    Message,
 }
 
 impl Related<super::member::Entity> for Entity {
     fn to() -> RelationDef {
         Relation::Member.def()
+    }
+}
+
+impl Related<super::message::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Message.def()
     }
 }
 

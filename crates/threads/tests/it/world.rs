@@ -98,6 +98,7 @@ impl World {
         let request = GetThreadRequest {
             user_id: user.into(),
             thread_id: thread.into(),
+            number: 0,
         };
         outcome(self.client().get_thread(request).await)
     }
@@ -196,6 +197,7 @@ pub(crate) fn checkpoint(
         run_id: answer.run_id.clone(),
         fence,
         offset,
+        restart: false,
         text: text.into(),
     }
 }
@@ -208,6 +210,7 @@ pub(crate) fn finish(answer: &Message, fence: i64, content: Option<&str>) -> Fin
         fence,
         state: MessageState::Complete.into(),
         content: content.map(Into::into),
+        ..Default::default()
     }
 }
 

@@ -3,8 +3,9 @@
 use sea_orm::entity::prelude::*;
 
 use crate::answer::State;
+use crate::exchange::AuthorKind;
 use crate::people::EntryKind;
-use crate::store::message::{Attachments, AuthorKind};
+use crate::store::message::Attachments;
 
 /// One entry of a log.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]

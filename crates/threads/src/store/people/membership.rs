@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::{Conversation, Conversations, Stored, conversation, entry};
 use crate::answer::State;
 use crate::error::Error;
+use crate::exchange::AuthorKind;
 use crate::people::EntryKind;
-use crate::store::message::{Attachments, AuthorKind};
+use crate::store::message::Attachments;
 use crate::store::{member, thread};
 use crate::thread::Kind;
 

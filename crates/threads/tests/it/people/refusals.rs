@@ -56,6 +56,7 @@ async fn threads_between_people_are_no_threads_with_a_model() {
         let get = GetThreadRequest {
             user_id: one.clone(),
             thread_id: thread.id.clone(),
+            number: 0,
         };
         assert_eq!(
             outcome(town.threads().get_thread(get).await),

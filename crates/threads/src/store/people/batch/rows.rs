@@ -6,8 +6,9 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Value};
 
 use super::Batch;
 use crate::answer::State;
+use crate::exchange::AuthorKind;
 use crate::people::NewEntry;
-use crate::store::message::{Attachments, AuthorKind};
+use crate::store::message::Attachments;
 use crate::store::people::sql::Sql;
 use crate::store::people::{Stored, announce, entry};
 
