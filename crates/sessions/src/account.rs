@@ -43,6 +43,41 @@ impl Wish {
     }
 }
 
+/// What an API key may cost in all, has cost, and has set aside; `spent + reserved <= limit`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Budget {
+    /// `None`: as much as the user has.
+    pub(crate) limit: Option<i64>,
+    pub(crate) spent: i64,
+    pub(crate) reserved: i64,
+}
+
+impl Budget {
+    /// Of who asks without a key.
+    pub(crate) fn unlimited() -> Self {
+        Self::default()
+    }
+
+    /// What was neither spent nor set aside.
+    fn available(self) -> i64 {
+        self.limit
+            .map_or(i64::MAX, |limit| limit - self.spent - self.reserved)
+    }
+
+    fn is_spent(self) -> bool {
+        self.limit.is_some_and(|limit| self.spent >= limit)
+    }
+
+    /// How much of `amount` it bears. What costs nothing needs no budget.
+    fn bears(self, amount: i64, wish: Wish) -> Result<i64, Error> {
+        let available = self.available();
+        if available < wish.minimum || (available <= 0 && wish.maximum > 0) {
+            return Err(Error::BudgetExceeded);
+        }
+        Ok(amount.min(available))
+    }
+}
+
 impl Account {
     /// What no run has been promised.
     pub(crate) fn available(self) -> i64 {
@@ -64,9 +99,17 @@ impl Account {
     ///
     /// Whoever has nothing at all is told so. Whoever has too many runs under way is told to wait, also when those hold
     /// all the money there is: they will free some.
-    pub(crate) fn reserve(&mut self, wish: Wish, open: u64) -> Result<i64, Error> {
+    pub(crate) fn reserve(
+        &mut self,
+        budget: &mut Budget,
+        wish: Wish,
+        open: u64,
+    ) -> Result<i64, Error> {
         if self.balance <= 0 {
             return Err(Error::BalanceInsufficient);
+        }
+        if budget.is_spent() && wish.maximum > 0 {
+            return Err(Error::BudgetExceeded);
         }
         if wish.open_limit > 0 && open >= u64::from(wish.open_limit) {
             return Err(Error::RunLimit);
@@ -75,17 +118,21 @@ impl Account {
         if available <= 0 || available < wish.minimum {
             return Err(Error::BalanceInsufficient);
         }
-        let amount = available.min(wish.maximum);
+        let amount = budget.bears(available.min(wish.maximum), wish)?;
         self.reserved += amount;
+        budget.reserved += amount;
         Ok(amount)
     }
 
     /// Ends a reservation of `amount` and says what was charged: the cost, as far as the reservation and what is
-    /// available go. What other runs were promised is not touched.
-    pub(crate) fn settle(&mut self, amount: i64, cost: i64) -> i64 {
-        let charged = cost.min(amount + self.available());
+    /// available of account and budget go. What other runs were promised is not touched.
+    pub(crate) fn settle(&mut self, budget: &mut Budget, amount: i64, cost: i64) -> i64 {
+        let beyond = self.available().min(budget.available());
+        let charged = cost.min(amount + beyond);
         self.reserved -= amount;
         self.balance -= charged;
+        budget.reserved -= amount;
+        budget.spent += charged;
         charged
     }
 }

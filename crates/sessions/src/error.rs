@@ -56,6 +56,10 @@ pub(crate) enum Error {
     ModelNotGranted,
     #[error("the balance is too small")]
     BalanceInsufficient,
+    #[error("the budget of the API key is used up")]
+    BudgetExceeded,
+    #[error("there is no such API key, or it is no longer good")]
+    ApiKeyNotFound,
     #[error("the user has as many runs under way as this caller allows")]
     RunLimit,
     #[error("nothing was reserved for this run")]
@@ -97,6 +101,8 @@ impl Error {
             Self::RegistrationClosed => Reason::RegistrationClosed,
             Self::ModelNotGranted => Reason::ModelNotGranted,
             Self::BalanceInsufficient => Reason::BalanceInsufficient,
+            Self::BudgetExceeded => Reason::BudgetExceeded,
+            Self::ApiKeyNotFound => Reason::ApiKeyNotFound,
             Self::RunLimit => Reason::RunLimit,
             Self::ReservationNotFound => Reason::ReservationNotFound,
             Self::TokenInvalid => Reason::TokenInvalid,

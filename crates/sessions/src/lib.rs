@@ -1,5 +1,5 @@
 //! Who someone is and what they may spend: users, the models they may ask, their money, and how they prove who
-//! they are: passwords, sign-in sessions, tokens.
+//! they are: passwords, sign-in sessions, tokens, API keys.
 //!
 //! What was said, and what an answer costs, is not known here: a run is an id that money is set aside for.
 //!
@@ -7,6 +7,7 @@
 //! after every transaction: the account's row is locked by whoever changes it.
 
 mod account;
+mod api_key;
 mod error;
 mod opaque;
 mod password;

@@ -1,4 +1,4 @@
-//! Secrets that say nothing: refresh tokens and tickets. What is kept of one is its hash.
+//! Secrets that say nothing: refresh tokens, tickets and API keys. What is kept of one is its hash.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
@@ -17,6 +17,8 @@ pub(crate) enum Use {
     Refresh,
     /// Opens one socket.
     Ticket,
+    /// Asks for a user's program.
+    ApiKey,
 }
 
 impl Use {
@@ -24,6 +26,7 @@ impl Use {
         match self {
             Self::Refresh => "refresh_",
             Self::Ticket => "ticket_",
+            Self::ApiKey => "sk-confab-",
         }
     }
 
@@ -41,7 +44,10 @@ impl Use {
     }
 }
 
-/// What is kept of a secret, and what it is found by. As the secret is random, its hash needs no salt.
+/// What is kept of a secret, and what it is found by.
+///
+/// A secret is 256 random bits: nobody guesses it, so its hash needs neither salt nor the cost that a password's has. It
+/// is compared by the index that finds it; how long that takes tells of the hash, which says nothing about the secret.
 pub(crate) fn hash(secret: &str) -> Vec<u8> {
     digest(&SHA256, secret.as_bytes()).as_ref().to_vec()
 }

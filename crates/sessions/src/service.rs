@@ -1,5 +1,6 @@
 //! The contract of `confab.sessions.v1`: each call decoded, decided and answered.
 
+mod api_keys;
 mod profiles;
 mod signing_in;
 mod verifying;
@@ -21,7 +22,7 @@ use crate::account::{Account, Wish};
 use crate::error::{Error, OpenError};
 use crate::password::Passwords;
 use crate::settings::{RegistrationSettings, Settings, SignInSettings};
-use crate::store::{Kind, LedgerEntry, NewUser, Store};
+use crate::store::{Kind, LedgerEntry, NewReservation, NewUser, Store};
 use crate::tokens::{PrivateKey, Tokens};
 use crate::user::{User, Username, model_set};
 
@@ -180,17 +181,24 @@ impl Sessions for Service {
         let request = request.into_inner();
         let user_id = user_id(&request.user_id)?;
         let run_id = Uuid::try_parse(&request.run_id).map_err(|_| MALFORMED_RUN)?;
+        let api_key_id = match request.api_key_id.as_str() {
+            "" => None,
+            id => Some(api_keys::key_id(id)?),
+        };
         let wish = Wish::new(
             request.minimum_microdollars,
             request.maximum_microdollars,
             request.open_limit,
         )?
         .in_background(request.background);
-        let now = self.clock.now();
-        let amount = self
-            .store
-            .reserve(user_id, run_id, request.model_id, wish, now)
-            .await?;
+        let new = NewReservation {
+            run_id,
+            user_id,
+            model_id: request.model_id,
+            api_key_id,
+            wish,
+        };
+        let amount = self.store.reserve(new, self.clock.now()).await?;
         Ok(Response::new(wire::Reservation {
             run_id: run_id.to_string(),
             amount_microdollars: amount,
@@ -292,23 +300,27 @@ impl Sessions for Service {
 
     async fn create_api_key(
         &self,
-        _: Request<confab_rpc::sessions::CreateApiKeyRequest>,
-    ) -> Result<Response<confab_rpc::sessions::CreatedApiKey>, Status> {
-        Err(Status::unimplemented("create_api_key"))
+        request: Request<wire::CreateApiKeyRequest>,
+    ) -> Reply<wire::CreatedApiKey> {
+        Ok(Response::new(self.make_key(request.into_inner()).await?))
     }
 
     async fn list_api_keys(
         &self,
-        _: Request<confab_rpc::sessions::ListApiKeysRequest>,
-    ) -> Result<Response<confab_rpc::sessions::ListApiKeysResponse>, Status> {
-        Err(Status::unimplemented("list_api_keys"))
+        request: Request<wire::ListApiKeysRequest>,
+    ) -> Reply<wire::ListApiKeysResponse> {
+        let id = user_id(&request.into_inner().user_id)?;
+        let keys = self.store.api_keys(id).await?;
+        Ok(Response::new(wire::ListApiKeysResponse {
+            keys: keys.into_iter().map(wire::ApiKey::from).collect(),
+        }))
     }
 
     async fn revoke_api_key(
         &self,
-        _: Request<confab_rpc::sessions::RevokeApiKeyRequest>,
-    ) -> Result<Response<confab_rpc::sessions::ApiKey>, Status> {
-        Err(Status::unimplemented("revoke_api_key"))
+        request: Request<wire::RevokeApiKeyRequest>,
+    ) -> Reply<wire::ApiKey> {
+        Ok(Response::new(self.end_key(request.into_inner()).await?))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::account::{Account, Wish};
+use crate::account::{Account, Budget, Wish};
+use crate::api_key::{Secret, name, scopes};
 use crate::error::Error;
 use crate::settings::{
     OidcSettings, RegistrationSettings, Settings, SettingsError, SignInSettings, TokenSettings,
@@ -176,7 +177,7 @@ fn who_has_nothing_is_told_so_and_who_has_runs_is_told_to_wait() {
         reserved: 0,
     };
     assert!(matches!(
-        none.reserve(wish(0, 5, 1), 1),
+        none.reserve(&mut Budget::unlimited(), wish(0, 5, 1), 1),
         Err(Error::BalanceInsufficient)
     ));
     let mut held = Account {
@@ -184,15 +185,15 @@ fn who_has_nothing_is_told_so_and_who_has_runs_is_told_to_wait() {
         reserved: 5,
     };
     assert!(matches!(
-        held.reserve(wish(0, 5, 1), 1),
+        held.reserve(&mut Budget::unlimited(), wish(0, 5, 1), 1),
         Err(Error::RunLimit)
     ));
     assert!(matches!(
-        held.reserve(wish(0, 5, 2), 1),
+        held.reserve(&mut Budget::unlimited(), wish(0, 5, 2), 1),
         Err(Error::BalanceInsufficient)
     ));
     assert!(matches!(
-        held.reserve(wish(0, 5, 0), 9),
+        held.reserve(&mut Budget::unlimited(), wish(0, 5, 0), 9),
         Err(Error::BalanceInsufficient)
     ));
     let mut little = Account {
@@ -200,10 +201,15 @@ fn who_has_nothing_is_told_so_and_who_has_runs_is_told_to_wait() {
         reserved: 3,
     };
     assert!(matches!(
-        little.reserve(wish(3, 5, 0), 1),
+        little.reserve(&mut Budget::unlimited(), wish(3, 5, 0), 1),
         Err(Error::BalanceInsufficient)
     ));
-    assert_eq!(little.reserve(wish(2, 5, 0), 1).unwrap(), 2);
+    assert_eq!(
+        little
+            .reserve(&mut Budget::unlimited(), wish(2, 5, 0), 1)
+            .unwrap(),
+        2
+    );
 }
 
 #[test]
@@ -212,7 +218,7 @@ fn a_settlement_takes_what_is_available_and_nothing_of_other_runs() {
         balance: 100,
         reserved: 60,
     };
-    assert_eq!(account.settle(10, 1_000), 50);
+    assert_eq!(account.settle(&mut Budget::unlimited(), 10, 1_000), 50);
     assert_eq!(
         account,
         Account {
@@ -220,7 +226,7 @@ fn a_settlement_takes_what_is_available_and_nothing_of_other_runs() {
             reserved: 50
         }
     );
-    assert_eq!(account.settle(50, 0), 0);
+    assert_eq!(account.settle(&mut Budget::unlimited(), 50, 0), 0);
     assert_eq!(
         account,
         Account {
@@ -228,6 +234,75 @@ fn a_settlement_takes_what_is_available_and_nothing_of_other_runs() {
             reserved: 0
         }
     );
+}
+
+#[test]
+fn a_budget_limits_as_the_balance_does() {
+    let account = || Account {
+        balance: 100,
+        reserved: 0,
+    };
+    let budget = |spent, reserved| Budget {
+        limit: Some(10),
+        spent,
+        reserved,
+    };
+    let refused = |mut budget: Budget, wish, open| account().reserve(&mut budget, wish, open).err();
+    assert!(matches!(
+        refused(budget(10, 0), wish(0, 5, 1), 1),
+        Some(Error::BudgetExceeded)
+    ));
+    // What other runs of the key hold comes free.
+    assert!(matches!(
+        refused(budget(0, 10), wish(0, 5, 1), 1),
+        Some(Error::RunLimit)
+    ));
+    assert!(matches!(
+        refused(budget(0, 10), wish(0, 5, 2), 1),
+        Some(Error::BudgetExceeded)
+    ));
+    assert!(matches!(
+        refused(budget(3, 4), wish(4, 5, 0), 1),
+        Some(Error::BudgetExceeded)
+    ));
+    assert!(refused(budget(10, 0), wish(0, 0, 0), 0).is_none());
+
+    let (mut account, mut budget) = (account(), budget(3, 4));
+    let held = account.reserve(&mut budget, wish(3, 5, 0), 1).unwrap();
+    assert_eq!((held, account.reserved, budget.reserved), (3, 3, 7));
+    // Beyond what the run held, its key has nothing.
+    assert_eq!(account.settle(&mut budget, 3, 50), 3);
+    assert_eq!((account.balance, account.reserved), (97, 0));
+    assert_eq!((budget.spent, budget.reserved), (6, 4));
+}
+
+#[test]
+fn scopes_are_known_and_each_once() {
+    let named = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        scopes(&names).map(|scopes| scopes.into_iter().map(|it| it.name()).collect::<Vec<_>>())
+    };
+    let all = ["models", "chat", "embeddings", "conversations"];
+    assert_eq!(named(&[]).unwrap(), all);
+    assert_eq!(
+        named(&["chat", "models", "chat"]).unwrap(),
+        ["models", "chat"]
+    );
+    assert!(named(&["chat", "Chat"]).is_err());
+    assert!(named(&[""]).is_err());
+}
+
+#[test]
+fn a_keys_name_is_a_line_and_its_hint_the_end_of_its_secret() {
+    assert_eq!(name(" deploy ").unwrap(), "deploy");
+    assert_eq!(name("").unwrap(), "");
+    assert!(name("two\nlines").is_err());
+    assert!(name(&"x".repeat(256)).is_err());
+    let secret = Secret::generate().unwrap();
+    let told = secret.tell();
+    assert_eq!(told.len(), "sk-confab-".len() + 43);
+    assert!(told.starts_with("sk-confab-") && told.ends_with(&secret.hint()));
+    assert_ne!(told, Secret::generate().unwrap().tell());
 }
 
 #[test]
@@ -252,6 +327,8 @@ enum Step {
         minimum: i64,
         maximum: i64,
         open_limit: u32,
+        /// Whether the key asks for it.
+        keyed: bool,
     },
     /// Ends one of the open reservations.
     Settle {
@@ -267,11 +344,14 @@ fn amount() -> impl Strategy<Value = i64> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         amount().prop_map(Step::Deposit),
-        (amount(), amount(), 0..4_u32).prop_map(|(minimum, maximum, open_limit)| Step::Reserve {
-            minimum,
-            maximum,
-            open_limit
-        }),
+        (amount(), amount(), 0..4_u32, any::<bool>()).prop_map(
+            |(minimum, maximum, open_limit, keyed)| Step::Reserve {
+                minimum,
+                maximum,
+                open_limit,
+                keyed
+            }
+        ),
         (any::<prop::sample::Index>(), amount())
             .prop_map(|(which, cost)| Step::Settle { which, cost }),
     ]
@@ -280,36 +360,46 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn the_balance_is_the_ledgers_sum_and_covers_what_is_reserved(
+        limit in amount(),
         steps in prop::collection::vec(step(), 0..60)
     ) {
         let mut account = Account { balance: 0, reserved: 0 };
-        let mut ledger = Vec::<i64>::new();
-        let mut open = Vec::<i64>::new();
+        let mut key = Budget { limit: Some(limit), ..Budget::unlimited() };
+        let mut ledger = Vec::<(i64, bool)>::new();
+        let mut open = Vec::<(i64, bool)>::new();
         for step in steps {
             match step {
                 Step::Deposit(amount) => {
                     if account.deposit(amount).is_ok() {
-                        ledger.push(amount);
+                        ledger.push((amount, false));
                     }
                 }
-                Step::Reserve { minimum, maximum, open_limit } => {
+                Step::Reserve { minimum, maximum, open_limit, keyed } => {
                     let wish = Wish::new(minimum, maximum, open_limit).unwrap();
-                    if let Ok(amount) = account.reserve(wish, open.len() as u64) {
+                    let mut own = Budget::unlimited();
+                    let budget = if keyed { &mut key } else { &mut own };
+                    if let Ok(amount) = account.reserve(budget, wish, open.len() as u64) {
                         prop_assert!(amount <= maximum);
-                        open.push(amount);
+                        open.push((amount, keyed));
                     }
                 }
                 Step::Settle { which, cost } if !open.is_empty() => {
-                    let amount = open.swap_remove(which.index(open.len()));
-                    let charged = account.settle(amount, cost);
+                    let (amount, keyed) = open.swap_remove(which.index(open.len()));
+                    let mut own = Budget { reserved: amount, ..Budget::unlimited() };
+                    let budget = if keyed { &mut key } else { &mut own };
+                    let charged = account.settle(budget, amount, cost);
                     prop_assert!(0 <= charged && charged <= cost);
-                    ledger.push(-charged);
+                    ledger.push((-charged, keyed));
                 }
                 Step::Settle { .. } => {}
             }
-            prop_assert_eq!(account.balance, ledger.iter().sum::<i64>());
-            prop_assert_eq!(account.reserved, open.iter().sum::<i64>());
+            let keyed = |rows: &[(i64, bool)]| rows.iter().filter(|row| row.1).map(|row| row.0).sum::<i64>();
+            let all = |rows: &[(i64, bool)]| rows.iter().map(|row| row.0).sum::<i64>();
+            prop_assert_eq!(account.balance, all(&ledger));
+            prop_assert_eq!(account.reserved, all(&open));
             prop_assert!(0 <= account.reserved && account.reserved <= account.balance);
+            prop_assert_eq!((key.spent, key.reserved), (-keyed(&ledger), keyed(&open)));
+            prop_assert!(key.spent.saturating_add(key.reserved) <= limit);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who a token or a ticket belongs to.
+//! Who a token, a ticket or an API key belongs to.
 
 use chrono::{DateTime, Utc};
 use confab_rpc::sessions as wire;
@@ -6,6 +6,7 @@ use confab_rpc::time;
 use uuid::Uuid;
 
 use super::Service;
+use crate::api_key::ApiKey;
 use crate::error::Error;
 use crate::opaque::{self, Use};
 use crate::sign_in::Session;
@@ -16,7 +17,9 @@ use crate::user::User;
 struct Proof {
     user: Option<User>,
     session: Option<Session>,
-    expires_at: DateTime<Utc>,
+    api_key: Option<ApiKey>,
+    /// `None`: never.
+    expires_at: Option<DateTime<Utc>>,
     connection_ends_at: DateTime<Utc>,
 }
 
@@ -24,6 +27,8 @@ impl Service {
     pub(super) async fn verify(&self, token: &str) -> Result<wire::VerifiedToken, Error> {
         let proof = if Use::Ticket.is_of(token) {
             self.use_ticket(token).await?
+        } else if Use::ApiKey.is_of(token) {
+            self.read_key(token).await?
         } else {
             self.read_token(token).await?
         };
@@ -33,13 +38,13 @@ impl Service {
         let left = (ends_at - self.clock.now()).num_seconds().max(0);
         Ok(wire::VerifiedToken {
             user: Some(proof.user.ok_or(Error::TokenInvalid)?.into()),
-            expires_at: Some(time::to_wire(proof.expires_at)),
+            expires_at: proof.expires_at.map(time::to_wire),
             session_id: proof
                 .session
                 .map(|session| session.id.to_string())
                 .unwrap_or_default(),
             connection_seconds: u32::try_from(left).unwrap_or(u32::MAX),
-            api_key: None,
+            api_key: proof.api_key.map(wire::ApiKey::from),
         })
     }
 
@@ -59,8 +64,22 @@ impl Service {
         Ok(Proof {
             user,
             session,
-            expires_at: verified.expires_at,
+            api_key: None,
+            expires_at: Some(verified.expires_at),
             connection_ends_at: verified.expires_at,
+        })
+    }
+
+    async fn read_key(&self, secret: &str) -> Result<Proof, Error> {
+        let found = self.store.api_key_hashed(opaque::hash(secret)).await?;
+        let now = self.clock.now();
+        let key = found.ok_or(Error::TokenInvalid)?.good(now)?;
+        Ok(Proof {
+            user: self.store.user(key.user_id).await?,
+            session: None,
+            expires_at: key.expires_at,
+            connection_ends_at: key.connection_ends_at(now),
+            api_key: Some(key),
         })
     }
 
@@ -77,7 +96,8 @@ impl Service {
         Ok(Proof {
             user: self.store.user(ticket.user_id).await?,
             session,
-            expires_at: ticket.expires_at,
+            api_key: None,
+            expires_at: Some(ticket.expires_at),
             connection_ends_at: ticket.connection_ends_at,
         })
     }

@@ -10,9 +10,19 @@ use uuid::Uuid;
 
 use super::entity::ledger::{self, Kind};
 use super::entity::{model_grant, reservation, user_account};
-use super::{Store, lock_user};
-use crate::account::{Account, Wish};
+use super::{Store, api_keys, lock_user};
+use crate::account::{Account, Budget, Wish};
 use crate::error::Error;
+
+/// What a run asks for before it may cost anything.
+pub(crate) struct NewReservation {
+    pub(crate) run_id: Uuid,
+    pub(crate) user_id: Uuid,
+    pub(crate) model_id: i32,
+    /// Who asks, when it is a program.
+    pub(crate) api_key_id: Option<Uuid>,
+    pub(crate) wish: Wish,
+}
 
 /// How a reservation ended.
 pub(crate) struct Settled {
@@ -77,6 +87,7 @@ impl Store {
             kind: Set(Kind::Deposit),
             run_id: Set(None),
             deposit_key: Set(Some(key.to_owned())),
+            api_key_id: Set(None),
             booked_at: Set(now),
         };
         entry.insert(&transaction).await?;
@@ -89,45 +100,43 @@ impl Store {
     /// answer again.
     pub(crate) async fn reserve(
         &self,
-        user_id: Uuid,
-        run_id: Uuid,
-        model_id: i32,
-        wish: Wish,
+        new: NewReservation,
         now: DateTime<Utc>,
     ) -> Result<i64, Error> {
         let transaction = self.database.begin().await?;
-        let user = lock_user(&transaction, user_id).await?;
-        let earlier = reservation::Entity::find_by_id(run_id)
+        let user = lock_user(&transaction, new.user_id).await?;
+        let earlier = reservation::Entity::find_by_id(new.run_id)
             .one(&transaction)
             .await?;
         match earlier {
-            Some(earlier) if earlier.user_id == user_id => return Ok(earlier.amount_microdollars),
+            Some(row) if row.user_id == new.user_id => return Ok(row.amount_microdollars),
             Some(_) => return Err(Error::Invalid(FOREIGN_RUN)),
             None => {}
         }
-        model_grant::Entity::find_by_id((user_id, model_id))
-            .one(&transaction)
-            .await?
-            .ok_or(Error::ModelNotGranted)?;
+        let mut budget = entitle(&transaction, &new, now).await?;
         let open = reservation::Entity::find()
-            .filter(reservation::Column::UserId.eq(user_id))
+            .filter(reservation::Column::UserId.eq(new.user_id))
             .filter(reservation::Column::SettledAt.is_null())
             .filter(reservation::Column::Background.eq(false))
             .count(&transaction)
             .await?;
         let mut account = Account::from(&user);
-        let amount = account.reserve(wish, open)?;
+        let amount = account.reserve(&mut budget, new.wish, open)?;
         let row = reservation::ActiveModel {
-            run_id: Set(run_id),
-            user_id: Set(user_id),
+            run_id: Set(new.run_id),
+            user_id: Set(new.user_id),
             amount_microdollars: Set(amount),
             charged_microdollars: Set(None),
-            background: Set(wish.is_background()),
+            background: Set(new.wish.is_background()),
+            api_key_id: Set(new.api_key_id),
             opened_at: Set(now),
             settled_at: Set(None),
         };
         row.insert(&transaction).await.map_err(run_collision)?;
         save(&transaction, user, account).await?;
+        if let Some(key) = new.api_key_id {
+            api_keys::save_budget(&transaction, key, budget).await?;
+        }
         transaction.commit().await?;
         Ok(amount)
     }
@@ -158,7 +167,12 @@ impl Store {
                 account,
             });
         }
-        let charged = account.settle(held.amount_microdollars, cost);
+        let key = match held.api_key_id {
+            Some(key) => api_keys::find(&transaction, user_id, key).await?,
+            None => None,
+        };
+        let mut budget = key.map_or_else(Budget::unlimited, |key| key.budget);
+        let charged = account.settle(&mut budget, held.amount_microdollars, cost);
         if charged > 0 {
             let entry = ledger::ActiveModel {
                 id: NotSet,
@@ -167,9 +181,13 @@ impl Store {
                 kind: Set(Kind::Charge),
                 run_id: Set(Some(run_id)),
                 deposit_key: Set(None),
+                api_key_id: Set(held.api_key_id),
                 booked_at: Set(now),
             };
             entry.insert(&transaction).await?;
+        }
+        if let Some(key) = held.api_key_id {
+            api_keys::save_budget(&transaction, key, budget).await?;
         }
         let mut row: reservation::ActiveModel = held.into();
         row.charged_microdollars = Set(Some(charged));
@@ -178,7 +196,11 @@ impl Store {
         save(&transaction, user, account).await?;
         transaction.commit().await?;
         if charged < cost {
-            tracing::warn!(cost, charged, "a run cost more than its user had");
+            tracing::warn!(
+                cost,
+                charged,
+                "a run cost more than its user or its key had"
+            );
         }
         Ok(Settled {
             user_id,
@@ -186,6 +208,28 @@ impl Store {
             account,
         })
     }
+}
+
+/// Checks that a user who is locked may ask the model, through the key when there is one; gives what that may cost.
+async fn entitle(
+    transaction: &DatabaseTransaction,
+    new: &NewReservation,
+    now: DateTime<Utc>,
+) -> Result<Budget, Error> {
+    let key = match new.api_key_id {
+        Some(id) => {
+            let key = api_keys::find(transaction, new.user_id, id).await?;
+            let key = key.and_then(|key| key.good(now).ok());
+            Some(key.ok_or(Error::ApiKeyNotFound)?)
+        }
+        None => None,
+    };
+    model_grant::Entity::find_by_id((new.user_id, new.model_id))
+        .one(transaction)
+        .await?
+        .filter(|_| key.as_ref().is_none_or(|key| key.may_ask(new.model_id)))
+        .ok_or(Error::ModelNotGranted)?;
+    Ok(key.map_or_else(Budget::unlimited, |key| key.budget))
 }
 
 const FOREIGN_RUN: &str = "this run is another user's";

@@ -53,6 +53,8 @@ pub(super) mod ledger {
         pub(crate) kind: Kind,
         pub(crate) run_id: Option<Uuid>,
         pub(crate) deposit_key: Option<String>,
+        /// Of a charge: the API key that asked, if one did.
+        pub(crate) api_key_id: Option<Uuid>,
         pub(crate) booked_at: DateTimeUtc,
     }
 
@@ -83,8 +85,55 @@ pub(super) mod reservation {
         pub(crate) amount_microdollars: i64,
         pub(crate) charged_microdollars: Option<i64>,
         pub(crate) background: bool,
+        pub(crate) api_key_id: Option<Uuid>,
         pub(crate) opened_at: DateTimeUtc,
         pub(crate) settled_at: Option<DateTimeUtc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(super) mod api_key {
+    use sea_orm::entity::prelude::*;
+
+    /// `budget_microdollars` is null without a budget, `expires_at` without an end.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "api_key")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) user_id: Uuid,
+        pub(crate) hash: Vec<u8>,
+        pub(crate) name: String,
+        pub(crate) hint: String,
+        pub(crate) scopes: String,
+        pub(crate) budget_microdollars: Option<i64>,
+        pub(crate) spent_microdollars: i64,
+        pub(crate) reserved_microdollars: i64,
+        pub(crate) created_at: DateTimeUtc,
+        pub(crate) expires_at: Option<DateTimeUtc>,
+        pub(crate) revoked_at: Option<DateTimeUtc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(super) mod api_key_model {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "api_key_model")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) key_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) model_id: i32,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -3,6 +3,7 @@
 //! Whoever changes a user's money or grants first locks the user's row, so that nobody else does in between.
 
 mod accounts;
+mod api_keys;
 mod attempts;
 mod entity;
 mod identities;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use entity::user_account;
 
+pub(crate) use accounts::NewReservation;
 pub(crate) use entity::ledger::{Kind, Model as LedgerEntry};
 pub(crate) use profiles::Candidate;
 pub(crate) use sign_ins::Revocation;

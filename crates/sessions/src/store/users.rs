@@ -127,6 +127,7 @@ pub(super) async fn insert_user(
             kind: Set(Kind::Deposit),
             run_id: Set(None),
             deposit_key: Set(None),
+            api_key_id: Set(None),
             booked_at: Set(new.created_at),
         };
         opening.insert(transaction).await?;

@@ -33,6 +33,7 @@ pub(crate) fn wish(user: &User, run: Uuid, minimum: i64, maximum: i64) -> Reserv
         maximum_microdollars: maximum,
         open_limit: 0,
         background: false,
+        api_key_id: String::new(),
     }
 }
 
