@@ -5,6 +5,7 @@
 
 pub mod attachments;
 pub mod completions;
+pub mod search;
 pub mod sessions;
 pub mod threads;
 

@@ -70,10 +70,16 @@ fn databases(environment: &Environment) -> Vec<(String, String)> {
     ) else {
         return Vec::new();
     };
-    ["sessions", "threads", "attachments", "completions"]
-        .into_iter()
-        .map(|service| (format!("{service}.database.url"), url.clone()))
-        .collect()
+    [
+        "sessions",
+        "threads",
+        "attachments",
+        "completions",
+        "search",
+    ]
+    .into_iter()
+    .map(|service| (format!("{service}.database.url"), url.clone()))
+    .collect()
 }
 
 fn redis(environment: &Environment) -> Option<(String, String)> {

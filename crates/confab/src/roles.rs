@@ -17,15 +17,18 @@ pub enum Role {
     Attachments,
     /// Models and agents.
     Completions,
+    /// What was said, by its meaning.
+    Search,
 }
 
 impl Role {
     /// All of them, leaves first: a role calls only those before it.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Sessions,
         Self::Threads,
         Self::Attachments,
         Self::Completions,
+        Self::Search,
         Self::Gateway,
     ];
 
@@ -35,11 +38,13 @@ impl Role {
         match self {
             Self::Sessions | Self::Threads | Self::Attachments => &[],
             Self::Completions => &[Self::Sessions, Self::Threads, Self::Attachments],
+            Self::Search => &[Self::Threads, Self::Completions],
             Self::Gateway => &[
                 Self::Sessions,
                 Self::Threads,
                 Self::Attachments,
                 Self::Completions,
+                Self::Search,
             ],
         }
     }
@@ -53,6 +58,7 @@ impl fmt::Display for Role {
             Self::Threads => "threads",
             Self::Attachments => "attachments",
             Self::Completions => "completions",
+            Self::Search => "search",
         })
     }
 }

@@ -185,6 +185,7 @@ impl Running {
             wired.lanes.to(Role::Threads)?,
             wired.lanes.to(Role::Attachments)?,
             wired.lanes.to(Role::Completions)?,
+            wired.lanes.to(Role::Search)?,
         );
         let (cache, delivery) = (wired.cache.clone(), wired.delivery.clone());
         let tasks = self.front.clone();

@@ -27,6 +27,8 @@ pub struct Settings {
     pub attachments: confab_attachments::Settings,
     /// Models and agents.
     pub completions: confab_completions::Settings,
+    /// Search.
+    pub search: confab_search::Settings,
     /// What may be forgotten.
     pub cache: confab_cache::Settings,
     /// How what was committed reaches the gateways.
@@ -53,6 +55,8 @@ pub struct Lanes {
     pub attachments: Lane,
     /// The completions role.
     pub completions: Lane,
+    /// The search role.
+    pub search: Lane,
 }
 
 /// Section `[lanes.<role>]`.
@@ -83,6 +87,7 @@ impl Lanes {
             Role::Threads => Some(&self.threads),
             Role::Attachments => Some(&self.attachments),
             Role::Completions => Some(&self.completions),
+            Role::Search => Some(&self.search),
         }
     }
 }
@@ -139,6 +144,7 @@ impl Settings {
             .completions
             .validate()
             .context("settings: completions")?;
+        settings.search.validate().context("settings: search")?;
         settings.delivery.validate().context("settings: delivery")?;
         if settings.gateway.assistant.mirror == confab_gateway::Mirror::RedisStream
             && !settings.cache.is_redis()
@@ -193,6 +199,7 @@ impl Settings {
             Role::Threads => Some(&self.threads.database),
             Role::Attachments => Some(&self.attachments.database),
             Role::Completions => Some(&self.completions.database),
+            Role::Search => Some(&self.search.database),
         }
     }
 }

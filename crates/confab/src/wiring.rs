@@ -13,6 +13,7 @@ use confab_rpc::Lane;
 use confab_rpc::agents::agent_context_server::AgentContextServer;
 use confab_rpc::attachments::attachments_server::AttachmentsServer;
 use confab_rpc::completions::completions_server::CompletionsServer;
+use confab_rpc::search::search_server::SearchServer;
 use confab_rpc::sessions::sessions_server::SessionsServer;
 use confab_runtime::{Clock, Tasks};
 use tonic::service::Routes;
@@ -44,6 +45,7 @@ pub(crate) struct Reach {
     pub(crate) threads: Option<Lane>,
     pub(crate) attachments: Option<Lane>,
     pub(crate) completions: Option<Lane>,
+    pub(crate) search: Option<Lane>,
 }
 
 impl Reach {
@@ -55,6 +57,7 @@ impl Reach {
             Role::Threads => self.threads.as_ref(),
             Role::Attachments => self.attachments.as_ref(),
             Role::Completions => self.completions.as_ref(),
+            Role::Search => self.search.as_ref(),
         };
         lane.cloned()
             .with_context(|| format!("no lane leads to the {role} role from here"))
@@ -85,6 +88,7 @@ impl Wiring<'_> {
         self.wire_threads(&mut wired).await?;
         self.wire_attachments(&mut wired).await?;
         self.wire_completions(&mut wired).await?;
+        self.wire_search(&mut wired).await?;
         Ok(wired)
     }
 
@@ -198,6 +202,34 @@ impl Wiring<'_> {
         Ok(())
     }
 
+    async fn wire_search(&self, wired: &mut Wired) -> anyhow::Result<()> {
+        let settings = &self.settings.search;
+        // A search may make an index before its answer starts.
+        let deadline = self.deadline() + settings.patience();
+        if !self.roles.has(Role::Search) {
+            let lane = self.remote(Role::Search)?;
+            wired.lanes.search = lane.map(|lane| lane.with_deadline(deadline));
+            return Ok(());
+        }
+        let database = self
+            .open::<migrations::search::Migrator>(Role::Search)
+            .await?;
+        wired.databases.push(database.clone());
+        let embedding = Duration::from_secs(settings.embedding_seconds);
+        let lanes = confab_search::Lanes {
+            threads: wired.lanes.to(Role::Threads)?,
+            completions: wired.lanes.to(Role::Completions)?.with_deadline(embedding),
+        };
+        let clock = Arc::clone(&self.clock);
+        let service =
+            confab_search::Service::open(database, settings.clone(), lanes, clock, &self.tasks)
+                .context("search")?;
+        let server = SearchServer::new(service);
+        wired.lanes.search = Some(Lane::local(server.clone(), deadline));
+        wired.served.push((Role::Search, Routes::new(server)));
+        Ok(())
+    }
+
     fn deadline(&self) -> Duration {
         Duration::from_millis(self.settings.lanes.deadline_ms)
     }
@@ -249,7 +281,8 @@ pub async fn migrate_all(settings: &Settings) -> anyhow::Result<()> {
     migrate_one::<migrations::sessions::Migrator>(settings, Role::Sessions).await?;
     migrate_one::<migrations::threads::Migrator>(settings, Role::Threads).await?;
     migrate_one::<migrations::attachments::Migrator>(settings, Role::Attachments).await?;
-    migrate_one::<migrations::completions::Migrator>(settings, Role::Completions).await
+    migrate_one::<migrations::completions::Migrator>(settings, Role::Completions).await?;
+    migrate_one::<migrations::search::Migrator>(settings, Role::Search).await
 }
 
 /// Brings the tables of one role up to date and closes its database again.

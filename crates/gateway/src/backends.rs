@@ -5,6 +5,7 @@ use std::time::Duration;
 use confab_rpc::Lane;
 use confab_rpc::attachments::attachments_client::AttachmentsClient;
 use confab_rpc::completions::completions_client::CompletionsClient;
+use confab_rpc::search::search_client::SearchClient;
 use confab_rpc::sessions::sessions_client::SessionsClient;
 use confab_rpc::threads::people_client::PeopleClient;
 use confab_rpc::threads::threads_client::ThreadsClient;
@@ -24,6 +25,7 @@ pub struct Backends {
     attachments: AttachmentsClient<Lane>,
     uploads: AttachmentsClient<Lane>,
     completions: CompletionsClient<Lane>,
+    search: SearchClient<Lane>,
 }
 
 impl std::fmt::Debug for Backends {
@@ -35,7 +37,13 @@ impl std::fmt::Debug for Backends {
 impl Backends {
     /// Clients over the given lanes. Uploads get a longer deadline than their lane has.
     #[must_use]
-    pub fn new(sessions: Lane, threads: Lane, attachments: Lane, completions: Lane) -> Self {
+    pub fn new(
+        sessions: Lane,
+        threads: Lane,
+        attachments: Lane,
+        completions: Lane,
+        search: Lane,
+    ) -> Self {
         Self {
             sessions: SessionsClient::new(sessions),
             people: PeopleClient::new(threads.clone()).max_decoding_message_size(LOG_BYTES),
@@ -43,6 +51,7 @@ impl Backends {
             uploads: AttachmentsClient::new(attachments.with_deadline(UPLOAD_DEADLINE)),
             attachments: AttachmentsClient::new(attachments),
             completions: CompletionsClient::new(completions),
+            search: SearchClient::new(search),
         }
     }
 
@@ -70,5 +79,9 @@ impl Backends {
 
     pub(crate) fn completions(&self) -> CompletionsClient<Lane> {
         self.completions.clone()
+    }
+
+    pub(crate) fn search(&self) -> SearchClient<Lane> {
+        self.search.clone()
     }
 }

@@ -62,6 +62,10 @@ const TABLE: &[Room] = &[
         may_import: SERVICE,
     },
     Room {
+        name: "search",
+        may_import: SERVICE,
+    },
+    Room {
         name: "gateway",
         may_import: &["rpc", "delivery", "cache", "runtime"],
     },
@@ -78,6 +82,7 @@ const TABLE: &[Room] = &[
             "threads",
             "attachments",
             "completions",
+            "search",
             "gateway",
         ],
     },
@@ -99,6 +104,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "threads",
             "attachments",
             "completions",
+            "search",
         ],
     ),
     ("sqlx", &["database"]),

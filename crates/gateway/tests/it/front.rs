@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use confab_cache::Cache;
 use confab_delivery::Delivery;
-use confab_gateway::settings::{Assistant, Auth, Groups, Sockets};
+use confab_gateway::settings::{Assistant, Auth, Conversations, Groups, Sockets};
 use confab_gateway::{AuthMode, Backends, GatewayError, Mirror, Settings, serve};
 use confab_rpc::Lane;
 use confab_runtime::{SystemClock, Tasks};
@@ -25,6 +25,7 @@ pub(crate) fn settings(mode: AuthMode, origins: &[&str]) -> Settings {
     Settings {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         allowed_origins: origins.iter().map(|it| (*it).to_owned()).collect(),
+        docs: true,
         auth: Auth {
             mode,
             open_beyond_loopback: false,
@@ -43,6 +44,11 @@ pub(crate) fn settings(mode: AuthMode, origins: &[&str]) -> Settings {
             push: true,
             open_join: true,
         },
+        conversations: Conversations {
+            model: String::new(),
+            open_models: Vec::new(),
+            open_deposit_microdollars: 0,
+        },
     }
 }
 
@@ -56,7 +62,7 @@ impl Front {
         settings.validate().unwrap();
         let listener = TcpListener::bind(settings.listen[0]).unwrap();
         let address = listener.local_addr().unwrap();
-        let backends = Backends::new(nowhere(), nowhere(), nowhere(), nowhere());
+        let backends = Backends::new(nowhere(), nowhere(), nowhere(), nowhere(), nowhere());
         let cache = Cache::open(&confab_cache::Settings {
             url: String::new().into(),
             timeout_ms: 100,

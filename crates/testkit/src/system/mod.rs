@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use confab::Role;
 use confab_database::scratch;
 use confab_rpc::Lane;
+use confab_rpc::search::search_client::SearchClient;
 use confab_rpc::sessions::sessions_client::SessionsClient;
 use confab_rpc::sessions::{
     Account, CreateUserRequest, GetAccountRequest, LedgerEntry, ListLedgerRequest,
@@ -67,7 +68,13 @@ pub struct System {
 }
 
 /// The roles whose rows lie in a database.
-const WITH_DATABASE: [&str; 4] = ["sessions", "threads", "attachments", "completions"];
+const WITH_DATABASE: [&str; 5] = [
+    "sessions",
+    "threads",
+    "attachments",
+    "completions",
+    "search",
+];
 
 impl System {
     /// Starts one with the default settings, on ports and tables of its own.
@@ -190,6 +197,12 @@ impl System {
     #[must_use]
     pub fn threads(&self) -> ThreadsClient<Lane> {
         ThreadsClient::new(self.lane(Role::Threads))
+    }
+
+    /// A client of the search role.
+    #[must_use]
+    pub fn search(&self) -> SearchClient<Lane> {
+        SearchClient::new(self.lane(Role::Search))
     }
 
     /// A client of the conversations between people.
