@@ -333,6 +333,7 @@ impl Engine {
             expected_seq: thread.summary_seq,
             summary,
             summary_seq: until_seq,
+            expected_deletions: thread.deletions,
         };
         if let Err(error) = self
             .insist(|| self.backends.replace_summary(request.clone()))

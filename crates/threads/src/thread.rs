@@ -34,3 +34,15 @@ pub(crate) enum Which {
     Id(Uuid),
     Number(i64),
 }
+
+/// What was said in a thread, in a model's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewSummary {
+    pub(crate) text: String,
+    /// It covers the log up to here.
+    pub(crate) seq: i64,
+    /// How far the summary went that it goes on from.
+    pub(crate) expected_seq: i64,
+    /// How many messages had been deleted when the log was read.
+    pub(crate) expected_deletions: i64,
+}

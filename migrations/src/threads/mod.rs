@@ -3,7 +3,7 @@
 mod m20261121_000001_first;
 mod m20261121_000002_people;
 mod m20261121_000003_relay;
-mod m20261121_000004_receipts;
+mod m20261121_000004_single_messages;
 
 use sea_orm_migration::prelude::*;
 
@@ -18,7 +18,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000001_first::Migration),
             Box::new(m20261121_000002_people::Migration),
             Box::new(m20261121_000003_relay::Migration),
-            Box::new(m20261121_000004_receipts::Migration),
+            Box::new(m20261121_000004_single_messages::Migration),
         ]
     }
 

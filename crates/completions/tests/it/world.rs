@@ -243,6 +243,7 @@ impl House {
             expected_seq: 0,
             summary: summary.to_owned(),
             summary_seq: 0,
+            expected_deletions: 0,
         };
         let mut threads = self.observer.threads.clone();
         threads.replace_summary(request).await.unwrap();

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::exchange::{Attachment, Destination, NewAnswer, NewExchange};
 use crate::page::Bounds;
 use crate::text::{INSTRUCTIONS_BYTES, NAME_BYTES, QUESTION_BYTES, within, without_nul};
-use crate::thread::{Kind, NewThread, Which};
+use crate::thread::{Kind, NewSummary, NewThread, Which};
 
 pub(crate) use answer::{ending, piece};
 pub(crate) use message::{message_ids, new_message, reader};
@@ -177,12 +177,17 @@ fn attachment(attachment: wire::AttachmentRef) -> Result<Attachment, Error> {
     })
 }
 
-pub(crate) fn summary(summary: String) -> Result<String, Error> {
-    without_nul(
-        summary,
-        QUESTION_BYTES,
-        "summary must be at most 128 KiB in UTF-8",
-    )
+pub(crate) fn summary(request: wire::ReplaceSummaryRequest) -> Result<NewSummary, Error> {
+    Ok(NewSummary {
+        text: without_nul(
+            request.summary,
+            QUESTION_BYTES,
+            "summary must be at most 128 KiB in UTF-8",
+        )?,
+        seq: request.summary_seq,
+        expected_seq: request.expected_seq,
+        expected_deletions: request.expected_deletions,
+    })
 }
 
 pub(crate) fn bounds(request: &wire::ListMessagesRequest) -> Result<Bounds, Error> {

@@ -27,6 +27,7 @@ impl From<thread::Model> for wire::Thread {
             summary_seq: row.summary_seq,
             created_at: Some(time::to_wire(row.created_at)),
             active_at: Some(time::to_wire(row.active_at)),
+            deletions: row.deletions,
         }
     }
 }

@@ -211,13 +211,9 @@ impl threads_server::Threads for Service {
     ) -> Result<Response<Thread>, Status> {
         let request = request.into_inner();
         let user = decode::visitor(&request.user_id)?;
+        let thread = decode::thread_id(&request.thread_id)?;
         let thread = Threads::of(&self.database, user)
-            .replace_summary(
-                decode::thread_id(&request.thread_id)?,
-                request.expected_seq,
-                decode::summary(request.summary)?,
-                request.summary_seq,
-            )
+            .replace_summary(thread, decode::summary(request)?)
             .await?;
         Ok(Response::new(thread.into()))
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
     Select,
@@ -58,8 +58,7 @@ impl Threads<'_> {
         Ok((found, page.more))
     }
 
-    /// Leaves of a message nothing but its place in the log, its key and its run, and of the thread's summary nothing if
-    /// it covers the message.
+    /// Leaves of a message nothing but its place in the log, its key and its run.
     ///
     /// The key and the run stay so that a repeated call does not write the message again. Without a fingerprint, which
     /// is made of the text, such a call is told that the key is used.
@@ -68,7 +67,7 @@ impl Threads<'_> {
         let message = self.there().filter(message::Column::Id.eq(id));
         let message = message.one(&transaction).await?;
         let message = message.ok_or(Error::MessageNotFound)?;
-        lock(&transaction, message.thread).await?;
+        count_deletion(&transaction, &message).await?;
         let deleted = message::Entity::update_many()
             .col_expr(message::Column::State, Expr::val(State::Deleted))
             .col_expr(message::Column::Content, Expr::val(""))
@@ -84,15 +83,9 @@ impl Threads<'_> {
             .exec(&transaction)
             .await?;
         if deleted.rows_affected == 0 {
+            transaction.rollback().await?;
             return Err(Error::MessageNotFound);
         }
-        thread::Entity::update_many()
-            .col_expr(thread::Column::Summary, Expr::val(""))
-            .col_expr(thread::Column::SummarySeq, Expr::val(0))
-            .filter(thread::Column::Number.eq(message.thread))
-            .filter(thread::Column::SummarySeq.gte(message.seq))
-            .exec(&transaction)
-            .await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -130,14 +123,26 @@ impl Threads<'_> {
     }
 }
 
-/// Locks a thread, as every transaction does before it locks messages.
-async fn lock(transaction: &impl ConnectionTrait, number: i64) -> Result<(), DbErr> {
-    thread::Entity::find_by_id(number)
-        .select_only()
-        .column(thread::Column::Number)
-        .lock_exclusive()
-        .into_tuple::<i64>()
-        .one(transaction)
+/// Tells the message's thread that it is deleted, which locks the thread before the message. A summary that covers the
+/// message goes, and one that is being written from it will not be accepted.
+async fn count_deletion(
+    transaction: &impl ConnectionTrait,
+    message: &message::Model,
+) -> Result<(), DbErr> {
+    thread::Entity::update_many()
+        .col_expr(
+            thread::Column::Deletions,
+            Expr::col(thread::Column::Deletions).add(1),
+        )
+        .filter(thread::Column::Number.eq(message.thread))
+        .exec(transaction)
+        .await?;
+    thread::Entity::update_many()
+        .col_expr(thread::Column::Summary, Expr::val(""))
+        .col_expr(thread::Column::SummarySeq, Expr::val(0))
+        .filter(thread::Column::Number.eq(message.thread))
+        .filter(thread::Column::SummarySeq.gte(message.seq))
+        .exec(transaction)
         .await?;
     Ok(())
 }

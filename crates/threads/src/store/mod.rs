@@ -27,7 +27,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::thread::{Kind, NewThread, Which};
+use crate::thread::{Kind, NewSummary, NewThread, Which};
 
 pub(crate) use answer::Answer;
 pub(crate) use entries::Found;
@@ -131,25 +131,24 @@ impl<'a> Threads<'a> {
         Ok(())
     }
 
-    /// Replaces the summary that covers the log up to `expected_seq` by one that covers it up to `seq`.
+    /// Replaces the summary that its writer knew, unless a message was deleted since.
     pub(crate) async fn replace_summary(
         &self,
         id: Uuid,
-        expected_seq: i64,
-        summary: String,
-        seq: i64,
+        new: NewSummary,
     ) -> Result<thread::Model, Error> {
         let known = self.get(Which::Id(id)).await?;
-        if seq < expected_seq || seq > known.last_seq {
+        if new.seq < new.expected_seq || new.seq > known.last_seq {
             return Err(Error::Invalid(
                 "summary_seq must be between expected_seq and the last message",
             ));
         }
         let replaced = thread::Entity::update_many()
-            .col_expr(thread::Column::Summary, Expr::val(summary))
-            .col_expr(thread::Column::SummarySeq, Expr::val(seq))
+            .col_expr(thread::Column::Summary, Expr::val(new.text))
+            .col_expr(thread::Column::SummarySeq, Expr::val(new.seq))
             .filter(thread::Column::Number.eq(known.number))
-            .filter(thread::Column::SummarySeq.eq(expected_seq))
+            .filter(thread::Column::SummarySeq.eq(new.expected_seq))
+            .filter(thread::Column::Deletions.eq(new.expected_deletions))
             .exec_with_returning(self.database.write())
             .await?;
         replaced.into_iter().next().ok_or(Error::StaleWrite)
@@ -195,6 +194,7 @@ impl<'a> Threads<'a> {
             summary_seq: ActiveValue::Set(0),
             created_at: ActiveValue::Set(at),
             active_at: ActiveValue::Set(at),
+            deletions: ActiveValue::Set(0),
         };
         let inserted = thread::Entity::insert(row)
             .on_conflict_do_nothing_on([thread::Column::Id])

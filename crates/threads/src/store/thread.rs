@@ -22,6 +22,7 @@ pub(crate) struct Model {
     pub(crate) summary_seq: i64,
     pub(crate) created_at: DateTimeUtc,
     pub(crate) active_at: DateTimeUtc,
+    pub(crate) deletions: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use confab_rpc::Reason;
-use confab_rpc::threads::{FinishRequest, MessageState};
+use confab_rpc::threads::{AnswerReceipt, CheckpointRequest, FinishRequest, MessageState};
 
 use crate::world::{World, checkpoint, finish, outcome, question, uuid};
 
@@ -97,6 +97,117 @@ async fn an_answer_ends_once() {
         assert_eq!(world.stored(&answer).await, ended);
         let thread = world.get(&answer.author_id, &answer.thread_id).await;
         assert_eq!(thread.unwrap().active_at, ended.updated_at);
+    }
+}
+
+fn receipt() -> AnswerReceipt {
+    AnswerReceipt {
+        provider: "first".into(),
+        input_tokens: 7,
+        output_tokens: u32::MAX,
+        cost_microdollars: 1 << 40,
+        finish_reason: "stop".into(),
+        first_token_ms: 250,
+        duration_ms: 4_000,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_keeps_what_it_took_and_who_gave_it() {
+    for world in World::both().await {
+        let answer = world.answer(&uuid()).await;
+        let request = FinishRequest {
+            receipt: Some(receipt()),
+            model: "claude".into(),
+            ..finish(&answer, 1, Some("whole"))
+        };
+        let ended = world.finish(request.clone()).await.unwrap();
+        assert_eq!(
+            (&ended.receipt, ended.model.as_str()),
+            (&Some(receipt()), "claude")
+        );
+        assert_eq!(ended.content, "whole");
+        let second = FinishRequest {
+            receipt: None,
+            model: "other".into(),
+            ..request
+        };
+        assert_eq!(world.finish(second).await.unwrap(), ended);
+        assert_eq!(world.stored(&answer).await, ended);
+        let other = world.answer(&uuid()).await;
+        let ended = world.finish(finish(&other, 1, None)).await.unwrap();
+        assert_eq!((ended.receipt, ended.model), (None, other.model));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_has_its_limits() {
+    for world in World::both().await {
+        let answer = world.answer(&uuid()).await;
+        let with = |receipt: AnswerReceipt| FinishRequest {
+            receipt: Some(receipt),
+            ..finish(&answer, 1, None)
+        };
+        let bad = [
+            AnswerReceipt {
+                provider: "x".repeat(256),
+                ..receipt()
+            },
+            AnswerReceipt {
+                finish_reason: "x".repeat(256),
+                ..receipt()
+            },
+            AnswerReceipt {
+                cost_microdollars: -1,
+                ..receipt()
+            },
+        ];
+        for receipt in bad {
+            assert_eq!(world.finish(with(receipt)).await, Err(Reason::Invalid));
+        }
+        let nul = AnswerReceipt {
+            provider: "fi\0rst".into(),
+            ..receipt()
+        };
+        let ended = world.finish(with(nul)).await.unwrap();
+        assert_eq!(ended.receipt, Some(receipt()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_writer_may_begin_anew() {
+    for world in World::both().await {
+        let answer = world.answer(&uuid()).await;
+        let restart = async |fence, offset, text| {
+            let request = CheckpointRequest {
+                restart: true,
+                ..checkpoint(&answer, fence, offset, text)
+            };
+            world.checkpoint(request).await.map(|_| ())
+        };
+        world
+            .checkpoint(checkpoint(&answer, 1, 0, "first try"))
+            .await
+            .unwrap();
+        assert_eq!(restart(1, 0, "second").await, Err(Reason::StaleWrite));
+        assert_eq!(restart(0, 0, "second").await, Err(Reason::StaleWrite));
+        assert_eq!(restart(2, 3, "second").await, Err(Reason::Invalid));
+        assert_eq!(world.stored(&answer).await.content, "first try");
+        assert_eq!(restart(2, 0, "sec\0nd").await, Ok(()));
+        // The reply may have been lost.
+        assert_eq!(restart(2, 0, "sec\0nd").await, Ok(()));
+        assert_eq!(world.stored(&answer).await.content, "sec nd");
+        world
+            .checkpoint(checkpoint(&answer, 2, 6, " try"))
+            .await
+            .unwrap();
+        assert_eq!(restart(2, 0, "sec\0nd").await, Err(Reason::StaleWrite));
+        let late = world.checkpoint(checkpoint(&answer, 1, 9, "!")).await;
+        assert_eq!(late, Err(Reason::StaleWrite));
+        assert_eq!(restart(3, 0, "").await, Ok(()));
+        let ended = world.finish(finish(&answer, 3, None)).await.unwrap();
+        assert_eq!(ended.content, "");
+        assert_eq!(restart(4, 0, "third").await, Err(Reason::StaleWrite));
     }
 }
 

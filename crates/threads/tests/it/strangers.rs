@@ -44,6 +44,7 @@ async fn a_thread_of_somebody_else_is_not_there() {
                 expected_seq: 0,
                 summary: "mine".into(),
                 summary_seq: 1,
+                expected_deletions: 0,
             };
             assert_eq!(
                 outcome(world.client().replace_summary(summary).await),

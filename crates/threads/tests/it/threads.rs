@@ -2,11 +2,13 @@
 
 use chrono::TimeDelta;
 use confab_rpc::Reason;
+use confab_rpc::threads::locate_request::By;
 use confab_rpc::threads::{
-    CreateThreadRequest, ListThreadsRequest, ReplaceSummaryRequest, Thread, ThreadKind,
+    CreateThreadRequest, GetThreadRequest, ListThreadsRequest, Located, ReplaceSummaryRequest,
+    Thread, ThreadKind, UpdateThreadRequest,
 };
 
-use crate::world::{World, new_thread, outcome, question, uuid};
+use crate::world::{World, new_thread, outcome, question, said, uuid};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_is_made_as_asked_for() {
@@ -179,6 +181,81 @@ async fn a_deleted_thread_is_gone_with_its_messages_and_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_thread_is_found_by_its_number() {
+    for world in World::both().await {
+        let user = uuid();
+        let made = world.thread(&user).await;
+        let get = async |user_id: &str, number| {
+            let request = GetThreadRequest {
+                user_id: user_id.into(),
+                thread_id: String::new(),
+                number,
+            };
+            outcome(world.client().get_thread(request).await)
+        };
+        assert_eq!(get(&user, made.number).await, Ok(made.clone()));
+        for (user, number) in [(user, made.number + 1), (uuid(), made.number)] {
+            assert_eq!(get(&user, number).await, Err(Reason::ThreadNotFound));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_owner_renames_a_thread() {
+    for world in World::both().await {
+        let user = uuid();
+        let made = world.thread(&user).await;
+        world.clock.advance(TimeDelta::seconds(1));
+        let update = async |user_id: &str, title: Option<&str>| {
+            let request = UpdateThreadRequest {
+                user_id: user_id.into(),
+                thread_id: made.id.clone(),
+                title: title.map(Into::into),
+            };
+            outcome(world.client().update_thread(request).await)
+        };
+        let renamed = Thread {
+            title: "New".into(),
+            ..made.clone()
+        };
+        assert_eq!(update(&user, Some("Ne\0w")).await, Ok(renamed.clone()));
+        assert_eq!(update(&user, None).await, Ok(renamed.clone()));
+        let long = "x".repeat(256);
+        assert_eq!(update(&user, Some(&long)).await, Err(Reason::Invalid));
+        for stranger in [uuid(), "nobody".into()] {
+            for title in [None, Some("Mine")] {
+                let refused = update(&stranger, title).await;
+                assert_eq!(refused, Err(Reason::ThreadNotFound));
+            }
+        }
+        assert_eq!(world.get(&user, &made.id).await, Ok(renamed));
+        assert_eq!(update(&user, Some("")).await.unwrap().title, "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_learns_whose_a_thread_is() {
+    for world in World::both().await {
+        let user = uuid();
+        let answer = world.answer(&user).await;
+        let thread = world.get(&user, &answer.thread_id).await.unwrap();
+        let located = Located {
+            owner_id: user,
+            thread_id: thread.id,
+            number: thread.number,
+        };
+        let by_number = |number| world.locate(Some(By::Number(number)));
+        assert_eq!(by_number(thread.number).await, Ok(located.clone()));
+        assert_eq!(world.locate_message(answer.id).await, Ok(located));
+        for nothing in [Some(By::Number(thread.number + 1)), None] {
+            assert_eq!(world.locate(nothing).await, Err(Reason::ThreadNotFound));
+        }
+        let nothing = world.locate_message(answer.id + 1).await;
+        assert_eq!(nothing, Err(Reason::MessageNotFound));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_summary_is_replaced_by_who_knows_the_last_one() {
     for world in World::both().await {
         let user = uuid();
@@ -194,6 +271,7 @@ async fn a_summary_is_replaced_by_who_knows_the_last_one() {
                 expected_seq,
                 summary: format!("up to\0 {summary_seq}"),
                 summary_seq,
+                expected_deletions: 0,
             };
             outcome(world.client().replace_summary(request).await)
         };
@@ -207,6 +285,42 @@ async fn a_summary_is_replaced_by_who_knows_the_last_one() {
         let stored = world.get(&user, &thread).await.unwrap();
         assert_eq!(stored.summary, "up to 2");
         assert_eq!(stored.instructions, "Be kind.");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_message_does_not_live_on_in_a_summary() {
+    for world in World::both().await {
+        let user = uuid();
+        let thread = world.thread(&user).await.id;
+        let mut messages = Vec::new();
+        for content in ["one", "two", "three", "four"] {
+            messages.push(world.say(said(&user, &thread, content)).await.unwrap());
+        }
+        let replace = async |expected_seq, summary_seq, expected_deletions| {
+            let request = ReplaceSummaryRequest {
+                user_id: user.clone(),
+                thread_id: thread.clone(),
+                expected_seq,
+                summary: format!("up to {summary_seq}"),
+                summary_seq,
+                expected_deletions,
+            };
+            outcome(world.client().replace_summary(request).await)
+        };
+        replace(0, 2, 0).await.unwrap();
+        // Outside of the summary: it stands, but one that goes on from it may have read what is gone.
+        world.delete_message(&user, messages[2].id).await.unwrap();
+        let known = world.get(&user, &thread).await.unwrap();
+        assert_eq!((known.summary.as_str(), known.summary_seq), ("up to 2", 2));
+        assert_eq!(replace(2, 3, 0).await, Err(Reason::StaleWrite));
+        assert_eq!(replace(2, 3, 1).await.unwrap().summary_seq, 3);
+        world.delete_message(&user, messages[0].id).await.unwrap();
+        let known = world.get(&user, &thread).await.unwrap();
+        assert_eq!((known.summary.as_str(), known.summary_seq), ("", 0));
+        assert_eq!(replace(3, 4, 2).await, Err(Reason::StaleWrite));
+        assert_eq!(replace(0, 4, 1).await, Err(Reason::StaleWrite));
+        assert_eq!(replace(0, 4, 2).await.unwrap().deletions, 2);
     }
 }
 
@@ -228,6 +342,7 @@ async fn of_summaries_at_the_same_time_one_wins() {
                 expected_seq: 0,
                 summary: n.to_string(),
                 summary_seq: 2,
+                expected_deletions: 0,
             };
             calls.spawn(async move { outcome(client.replace_summary(request).await) });
         }

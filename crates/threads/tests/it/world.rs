@@ -8,11 +8,13 @@ use chrono::{DateTime, Utc};
 use confab_database::Database;
 use confab_database::scratch::{Scratch, settings};
 use confab_migrations::threads::Migrator;
+use confab_rpc::threads::locate_request::By;
 use confab_rpc::threads::threads_client::ThreadsClient;
 use confab_rpc::threads::{
-    AppendExchangeRequest, CheckpointRequest, CreateThreadRequest, DeleteThreadRequest, Entry,
-    Exchange, FinishRequest, GetThreadRequest, ListMessagesRequest, ListThreadsRequest, Message,
-    MessageState, Thread, ThreadKind,
+    AppendExchangeRequest, AppendMessageRequest, AuthorKind, CheckpointRequest,
+    CreateThreadRequest, DeleteMessageRequest, DeleteThreadRequest, Entry, Exchange, FinishRequest,
+    GetMessageRequest, GetMessagesRequest, GetThreadRequest, ListMessagesRequest,
+    ListThreadsRequest, LocateRequest, Located, Message, MessageState, Thread, ThreadKind,
 };
 use confab_rpc::{Fault, Lane, Reason};
 use confab_runtime::Tasks;
@@ -145,6 +147,44 @@ impl World {
         Ok((reply.messages, reply.more))
     }
 
+    pub(crate) async fn say(&self, request: AppendMessageRequest) -> Outcome<Message> {
+        outcome(self.client().append_message(request).await)
+    }
+
+    pub(crate) async fn message(&self, user: &str, id: i64) -> Outcome<Message> {
+        let request = GetMessageRequest {
+            user_id: user.into(),
+            message_id: id,
+            content_from: 0,
+        };
+        outcome(self.client().get_message(request).await)
+    }
+
+    pub(crate) async fn messages(&self, user: &str, ids: &[i64]) -> Outcome<(Vec<Message>, bool)> {
+        let request = GetMessagesRequest {
+            user_id: user.into(),
+            message_ids: ids.into(),
+        };
+        let reply = outcome(self.client().get_messages(request).await)?;
+        Ok((reply.messages, reply.more))
+    }
+
+    pub(crate) async fn delete_message(&self, user: &str, id: i64) -> Outcome<()> {
+        let request = DeleteMessageRequest {
+            user_id: user.into(),
+            message_id: id,
+        };
+        outcome(self.client().delete_message(request).await).map(|_| ())
+    }
+
+    pub(crate) async fn locate(&self, by: Option<By>) -> Outcome<Located> {
+        outcome(self.client().locate(LocateRequest { by }).await)
+    }
+
+    pub(crate) async fn locate_message(&self, id: i64) -> Outcome<Located> {
+        self.locate(Some(By::MessageId(id))).await
+    }
+
     /// A message as its thread's log has it.
     pub(crate) async fn stored(&self, message: &Message) -> Message {
         let request = ListMessagesRequest {
@@ -182,6 +222,24 @@ pub(crate) fn keyed(user: &str, thread: &str, content: &str, key: &str) -> Appen
     AppendExchangeRequest {
         client_msg_id: key.into(),
         ..question(user, thread, content)
+    }
+}
+
+pub(crate) fn answer_only(user: &str, thread: &str) -> AppendExchangeRequest {
+    AppendExchangeRequest {
+        answer_only: true,
+        ..question(user, thread, "")
+    }
+}
+
+/// What a person says to nobody in particular.
+pub(crate) fn said(user: &str, thread: &str, content: &str) -> AppendMessageRequest {
+    AppendMessageRequest {
+        user_id: user.into(),
+        thread_id: thread.into(),
+        author_kind: AuthorKind::Person.into(),
+        content: content.into(),
+        ..Default::default()
     }
 }
 

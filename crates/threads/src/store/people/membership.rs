@@ -42,6 +42,7 @@ impl Conversations<'_> {
             summary_seq: ActiveValue::Set(0),
             created_at: ActiveValue::Set(at),
             active_at: ActiveValue::Set(at),
+            deletions: ActiveValue::Set(0),
         };
         let inserted = thread::Entity::insert(row)
             .exec(self.database.write())
