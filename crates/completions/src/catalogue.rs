@@ -3,7 +3,9 @@
 //! Money is integer micro-dollars and always rounded up, to the next micro-dollar: what was reserved is never less than
 //! what the same tokens cost.
 
-use crate::settings::{AGENT, ModelSettings, ProviderSettings, SCRIPTED, Settings, Unconfigured};
+use crate::settings::{
+    AGENT, ModelKind, ModelSettings, ProviderSettings, SCRIPTED, Settings, Unconfigured,
+};
 
 #[cfg(test)]
 mod tests;
@@ -23,14 +25,16 @@ pub struct Model {
     pub name: String,
     /// The provider that answers. When that is not configured, asking it fails.
     pub provider: String,
+    /// Providers that are asked in their order when that one does not answer.
+    pub spare_providers: Vec<String>,
     /// The provider that is asked for work of Confab's own, such as summaries: never an agent, unless nothing else
     /// answers for this model.
     pub direct_provider: String,
     /// What agents are told.
     pub vendor: String,
-    /// Tokens of prompt and answer together.
+    /// Tokens of prompt and answer together; of one text, when it makes vectors.
     pub context_length: u32,
-    /// Tokens of the longest answer; less than `context_length`.
+    /// Tokens of the longest answer; less than `context_length`, and 0 when it makes vectors.
     pub max_output_tokens: u32,
     /// Micro-dollars per 1,000 tokens read.
     pub input_price: i64,
@@ -42,9 +46,18 @@ pub struct Model {
     pub alternatives: Vec<String>,
     /// Whether it makes vectors, and answers nothing.
     pub embeds: bool,
+    /// Of its vectors; 0: not said, and of a model that answers.
+    pub dimensions: u32,
 }
 
 impl Model {
+    /// What answers for it in threads, in this order.
+    pub fn providers(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.provider)
+            .chain(&self.spare_providers)
+            .map(String::as_str)
+    }
+
     /// What these tokens cost, in micro-dollars.
     #[must_use]
     pub fn cost(&self, input_tokens: u32, output_tokens: u32) -> i64 {
@@ -68,12 +81,18 @@ impl Model {
     /// they do not pay for the prompt.
     #[must_use]
     pub fn affordable_output(&self, microdollars: i64, input_tokens: u32) -> u32 {
+        self.affordable_each(microdollars, input_tokens, 1)
+    }
+
+    /// The same for each of several answers to one prompt.
+    #[must_use]
+    pub fn affordable_each(&self, microdollars: i64, input_tokens: u32, answers: u32) -> u32 {
         let left = i128::from(microdollars) * 1_000
             - i128::from(input_tokens) * i128::from(self.input_price);
         if left < 0 {
             return 0;
         }
-        left.checked_div(i128::from(self.output_price))
+        left.checked_div(i128::from(self.output_price) * i128::from(answers))
             .map_or(self.max_output_tokens, |tokens| {
                 u32::try_from(tokens)
                     .unwrap_or(u32::MAX)
@@ -154,36 +173,55 @@ fn resolve(settings: &Settings, model: &ModelSettings) -> Model {
             .get(name)
             .filter(|provider| provider.is_configured())
     };
-    let is_agent = |name: &str| configured(name).is_some_and(ProviderSettings::is_agent);
-
-    let own = model.provider.as_str();
-    let provider = if is_agent(own) {
-        own
-    } else if is_agent(AGENT) {
-        AGENT
-    } else if configured(own).is_none() && settings.unconfigured == Unconfigured::Scripted {
-        SCRIPTED
-    } else {
-        own
-    };
-    let direct_provider = [own, model.vendor.as_str()]
-        .into_iter()
+    let embeds = model.kind == ModelKind::Embedding;
+    let providers = answering(settings, model);
+    let provider = providers.first().copied().unwrap_or_default();
+    let direct_provider = model
+        .provider_names()
+        .chain([model.vendor.as_str()])
         .find(|name| configured(name).is_some_and(|found| !found.is_agent()))
         .unwrap_or(provider);
     Model {
         id: model.id,
         name: model.name.clone(),
         provider: provider.to_owned(),
+        spare_providers: providers.iter().skip(1).map(ToString::to_string).collect(),
         direct_provider: direct_provider.to_owned(),
         vendor: model.vendor.clone(),
         context_length: model.context_length,
         max_output_tokens: model.max_output_tokens,
         input_price: microdollars_per_1k(model.input_price),
         output_price: microdollars_per_1k(model.output_price),
-        alternatives: Vec::new(),
-        embeds: false,
-        scripted: matches!(configured(provider), Some(ProviderSettings::Scripted(_))),
+        alternatives: model.alternatives.clone(),
+        embeds,
+        dimensions: model.dimensions,
+        scripted: !embeds && matches!(configured(provider), Some(ProviderSettings::Scripted(_))),
     }
+}
+
+/// Who answers for a model, in their order: never nobody. Agents make no vectors, so none takes such a model over.
+fn answering<'a>(settings: &'a Settings, model: &'a ModelSettings) -> Vec<&'a str> {
+    let is_configured = |name: &str| {
+        let provider = settings.providers.get(name);
+        provider.is_some_and(ProviderSettings::is_configured)
+    };
+    let is_agent = |name: &str| {
+        let provider = settings.providers.get(name);
+        is_configured(name) && provider.is_some_and(ProviderSettings::is_agent)
+    };
+    let own = || model.provider_names().filter(|name| is_configured(name));
+    let takes_over = model.kind == ModelKind::Chat && is_agent(AGENT) && !own().any(is_agent);
+    if takes_over {
+        return vec![AGENT];
+    }
+    let own: Vec<_> = own().collect();
+    if !own.is_empty() {
+        return own;
+    }
+    if settings.unconfigured == Unconfigured::Scripted {
+        return vec![SCRIPTED];
+    }
+    model.provider_names().take(1).collect()
 }
 
 /// Rounded up: a price is never lost. The step over nano-dollars takes away what a binary fraction adds to a decimal.

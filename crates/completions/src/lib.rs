@@ -11,7 +11,9 @@
 mod agent_context;
 mod backends;
 pub mod catalogue;
+mod chat;
 mod context;
+mod embed;
 mod error;
 mod history;
 pub mod provider;

@@ -10,6 +10,7 @@ use url::Url;
 #[cfg(test)]
 pub(crate) mod tests;
 mod validation;
+mod written;
 
 pub use validation::SettingsError;
 
@@ -30,10 +31,14 @@ pub struct Settings {
     pub summary_model: String,
     /// A run whose lease was not renewed for this long is ended by another process; at least 3.
     pub lease_seconds: u64,
+    /// How often a run whose process died is begun anew, when what answered can be asked again.
+    pub restarts: u32,
     /// How long an ask waits while the user's earlier ones are being answered.
     pub queue_seconds: u64,
     /// The longest answer, in bytes, up to 2 MiB.
     pub answer_bytes: usize,
+    /// How long after a call's first attempt another one may be made, in seconds.
+    pub route_seconds: u64,
     /// Where agents reach the gateway to fetch files.
     #[serde(deserialize_with = "http_url")]
     pub files_url: Url,
@@ -79,23 +84,59 @@ pub struct ModelSettings {
     pub id: i32,
     /// What providers call it; unique.
     pub name: String,
-    /// A name of [`Settings::providers`].
+    /// What it is for.
+    #[serde(default)]
+    pub kind: ModelKind,
+    /// A name of [`Settings::providers`]; empty when `providers` is not.
+    #[serde(default)]
     pub provider: String,
+    /// Names of [`Settings::providers`], asked in this order until one answers.
+    #[serde(default)]
+    pub providers: Vec<String>,
+    /// Names of models that answer when no provider of this one does, in this order.
+    #[serde(default)]
+    pub alternatives: Vec<String>,
     /// What agents are told.
     pub vendor: String,
-    /// Tokens of prompt and answer together.
+    /// Tokens of prompt and answer together; of one text, when it makes vectors.
     pub context_length: u32,
-    /// Tokens of the longest answer; less than `context_length`.
+    /// Tokens of the longest answer; less than `context_length`. 0 when it makes vectors.
+    #[serde(default)]
     pub max_output_tokens: u32,
     /// US dollars per 1,000 tokens read.
     pub input_price: f64,
     /// US dollars per 1,000 tokens written.
+    #[serde(default)]
     pub output_price: f64,
+    /// Of its vectors; 0: not said.
+    #[serde(default)]
+    pub dimensions: u32,
+}
+
+impl ModelSettings {
+    /// The providers that answer for it, in their order.
+    pub fn provider_names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.provider)
+            .chain(&self.providers)
+            .map(String::as_str)
+            .filter(|name| !name.is_empty())
+    }
+}
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelKind {
+    /// It answers.
+    #[default]
+    Chat,
+    /// It makes vectors of texts.
+    Embedding,
 }
 
 /// One provider.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Written")]
+#[serde(try_from = "written::Written")]
 pub enum ProviderSettings {
     /// A server with OpenAI's chat completions.
     OpenAi(OpenAiSettings),
@@ -108,18 +149,20 @@ pub enum ProviderSettings {
 /// A server with OpenAI's chat completions. Configured when it has a base URL, and a key if it needs one.
 #[derive(Debug, Clone)]
 pub struct OpenAiSettings {
-    /// What `/chat/completions` is appended to.
+    /// What `/chat/completions` and `/embeddings` are appended to.
     pub base_url: Option<Url>,
     /// Whether it is of no use without a key.
     pub needs_key: bool,
-    /// Sent as a bearer token.
-    pub api_key: Option<SecretString>,
+    /// Sent as a bearer token, the first one that is not resting; none: no token is sent.
+    pub api_keys: Vec<SecretString>,
     /// How long the first text may take, in milliseconds.
     pub first_token_ms: u64,
     /// How long each further piece may take, in milliseconds.
     pub idle_ms: u64,
-    /// How often 429, 5xx and connection failures are tried again before the first text.
+    /// How often what failed for the moment is tried again before the first text, when nothing else answers.
     pub retries: u32,
+    /// How much is asked of it.
+    pub limits: Limits,
 }
 
 /// An agent. Configured when it has a URL.
@@ -129,6 +172,32 @@ pub struct AgentSettings {
     pub url: Option<Url>,
     /// How long the whole answer may take, in milliseconds.
     pub timeout_ms: u64,
+    /// How much is asked of it.
+    pub limits: Limits,
+}
+
+/// How much is asked of a provider, and when it is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Answers that are read at once; 0: no limit.
+    pub max_concurrency: usize,
+    /// How long a call waits for its place among them, in milliseconds.
+    pub queue_ms: u64,
+    /// So many failures in a row open the breaker: nothing is asked any more.
+    pub breaker_failures: u32,
+    /// How long it stays open, in seconds; then one call is let through to see.
+    pub breaker_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_concurrency: 0,
+            queue_ms: 1_000,
+            breaker_failures: 5,
+            breaker_seconds: 30,
+        }
+    }
 }
 
 /// What the scripted model does.
@@ -152,10 +221,21 @@ impl ProviderSettings {
     pub fn is_configured(&self) -> bool {
         match self {
             Self::OpenAi(settings) => {
-                settings.base_url.is_some() && (settings.api_key.is_some() || !settings.needs_key)
+                settings.base_url.is_some()
+                    && (!settings.api_keys.is_empty() || !settings.needs_key)
             }
             Self::Agent(settings) => settings.url.is_some(),
             Self::Scripted(_) => true,
+        }
+    }
+
+    /// How much is asked of it. The built-in model has no limits.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        match self {
+            Self::OpenAi(settings) => Some(settings.limits),
+            Self::Agent(settings) => Some(settings.limits),
+            Self::Scripted(_) => None,
         }
     }
 
@@ -174,60 +254,6 @@ impl Settings {
             .values()
             .any(|provider| provider.is_agent() && provider.is_configured())
     }
-}
-
-/// A provider as it is written, with the keys of every kind.
-///
-/// An enum with a tag inside would read the values before it knows their types, and numbers from the environment are
-/// text until their type is asked for. Keys of another kind are ignored: a file can change the kind of a provider that
-/// the defaults describe, but not take their keys away.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    kind: String,
-    base_url: Option<String>,
-    needs_key: Option<bool>,
-    api_key: Option<SecretString>,
-    first_token_ms: Option<u64>,
-    idle_ms: Option<u64>,
-    retries: Option<u32>,
-    url: Option<String>,
-    timeout_ms: Option<u64>,
-    behaviour: Option<Behaviour>,
-}
-
-impl TryFrom<Written> for ProviderSettings {
-    type Error = String;
-
-    fn try_from(written: Written) -> Result<Self, String> {
-        use secrecy::ExposeSecret;
-        match written.kind.as_str() {
-            "openai" => Ok(Self::OpenAi(OpenAiSettings {
-                base_url: optional_url(written.base_url)?,
-                needs_key: written.needs_key.unwrap_or(false),
-                api_key: written
-                    .api_key
-                    .filter(|key| !key.expose_secret().is_empty()),
-                first_token_ms: written.first_token_ms.unwrap_or(60_000),
-                idle_ms: written.idle_ms.unwrap_or(30_000),
-                retries: written.retries.unwrap_or(2),
-            })),
-            "agent" => Ok(Self::Agent(AgentSettings {
-                url: optional_url(written.url)?,
-                timeout_ms: written.timeout_ms.unwrap_or(600_000),
-            })),
-            "scripted" => Ok(Self::Scripted(written.behaviour.unwrap_or_default())),
-            other => Err(format!(
-                "kind is {other:?}; it must be \"openai\", \"agent\" or \"scripted\""
-            )),
-        }
-    }
-}
-
-fn optional_url(text: Option<String>) -> Result<Option<Url>, String> {
-    text.filter(|text| !text.is_empty())
-        .map(|text| text.parse().map_err(|error| format!("URL: {error}")))
-        .transpose()
 }
 
 fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {

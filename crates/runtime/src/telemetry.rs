@@ -1,12 +1,16 @@
-//! Logs to standard error and, when an endpoint is set, traces by OTLP.
+//! Logs to standard error and, when an endpoint is set, traces by OTLP; when an address is set, metrics for Prometheus.
+//!
+//! Whoever measures uses the macros of the `metrics` crate, which cost next to nothing while nobody listens.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -23,7 +27,15 @@ pub struct Settings {
     pub otlp_endpoint: String,
     /// The share of traces that are kept when nobody upstream decided, 0 to 1.
     pub sample: f64,
+    /// Where Prometheus reads `/metrics`, without any sign-in; empty: nowhere.
+    #[serde(deserialize_with = "optional_address")]
+    pub metrics_listen: Option<SocketAddr>,
 }
+
+/// Upper bounds of what is measured in seconds: from a local model's first token to one that is waited for.
+const SECONDS: [f64; 12] = [
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -44,6 +56,9 @@ pub enum TelemetryError {
     /// `telemetry.otlp_endpoint` cannot be used.
     #[error("telemetry.otlp_endpoint: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// `telemetry.metrics_listen` cannot be used, or something else records metrics already.
+    #[error("telemetry.metrics_listen: {0}")]
+    Metrics(#[from] BuildError),
     /// A subscriber is there already.
     #[error("telemetry: {0}")]
     Installed(#[from] tracing_subscriber::util::TryInitError),
@@ -54,7 +69,7 @@ pub enum TelemetryError {
 pub struct Telemetry(Option<SdkTracerProvider>);
 
 impl Settings {
-    /// Sets the process up to log and trace as the settings say. Once per process, from inside a tokio runtime.
+    /// Sets the process up to log, trace and measure as the settings say. Once per process, from inside a tokio runtime.
     pub fn start(&self, service: &'static str) -> Result<Telemetry, TelemetryError> {
         let filter = EnvFilter::try_new(&self.log)?;
         let lines = tracing_subscriber::fmt::layer()
@@ -73,7 +88,18 @@ impl Settings {
             .with(lines)
             .with(traces)
             .try_init()?;
+        self.serve_metrics()?;
         Ok(Telemetry(provider))
+    }
+
+    fn serve_metrics(&self) -> Result<(), BuildError> {
+        let Some(address) = self.metrics_listen else {
+            return Ok(());
+        };
+        PrometheusBuilder::new()
+            .with_http_listener(address)
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+            .install()
     }
 
     fn provider(&self, service: &'static str) -> Result<Option<SdkTracerProvider>, TelemetryError> {
@@ -103,4 +129,14 @@ impl Telemetry {
             tracing::warn!(%error, "traces were lost at the end");
         }
     }
+}
+
+fn optional_address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(serde::de::Error::custom)
 }

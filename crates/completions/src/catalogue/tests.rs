@@ -25,10 +25,10 @@ fn answering<'a>(catalogue: &'a Catalogue, name: &str) -> (&'a str, &'a str, boo
 fn models_are_found_by_id_and_name_and_listed_in_order() {
     let catalogue = catalogue(&[]);
     let ids: Vec<_> = catalogue.models().iter().map(|model| model.id).collect();
-    assert_eq!(ids, (0..=9).collect::<Vec<_>>());
+    assert_eq!(ids, (0..=10).collect::<Vec<_>>());
     assert_eq!(catalogue.by_id(7).unwrap().name, "gpt-4-0613");
     assert_eq!(catalogue.by_name("gpt-4-32k").unwrap().id, 9);
-    assert!(catalogue.by_id(10).is_none() && catalogue.by_id(-1).is_none());
+    assert!(catalogue.by_id(11).is_none() && catalogue.by_id(-1).is_none());
     assert!(catalogue.by_name("").is_none());
     let model = catalogue.by_id(0).unwrap();
     assert_eq!((model.input_price, model.output_price), (500, 1500));

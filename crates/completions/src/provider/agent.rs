@@ -14,8 +14,11 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, TimeoutExpired};
 use url::Url;
 
+use crate::catalogue::Model;
+use crate::provider::rendering::render;
 use crate::provider::{
-    Answer, AskBack, Bill, End, Piece, Prompt, Provider, ProviderError, Role, Turn,
+    Answer, AskBack, Bill, Cause, Chat, Embedded, End, Failure, Piece, Prompt, Provider,
+    ProviderError, Relay, Role, Texts, Turn,
 };
 
 #[cfg(test)]
@@ -34,7 +37,6 @@ const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 const MICRODOLLARS: f64 = 1e6;
 /// How tonic begins the status that it makes of an HTTP error of something between Confab and the agent.
 const NOT_FROM_THE_AGENT: &str = "grpc-status header missing";
-const LATE: &str = "the agent is late";
 
 /// An agent. It is called once for each question, never again.
 #[derive(Debug)]
@@ -61,7 +63,7 @@ impl Agent {
 
 #[async_trait::async_trait]
 impl Provider for Agent {
-    async fn ask(&self, prompt: Prompt) -> Result<Answer, ProviderError> {
+    async fn ask(&self, prompt: &Prompt, _: usize) -> Result<Answer, Failure> {
         let mut request = tonic::Request::new(Request::default());
         request.set_timeout(self.timeout);
         if let Some(ask_back) = &prompt.ask_back {
@@ -73,7 +75,7 @@ impl Provider for Agent {
         // The channel's own limit ends with the response head.
         let response = tokio::time::timeout(self.timeout, client.process(request))
             .await
-            .map_err(|_| failed(LATE))?
+            .map_err(|_| late())?
             .map_err(|status| refused(&status))?
             .into_inner();
 
@@ -86,9 +88,23 @@ impl Provider for Agent {
         });
         Ok(stream::iter(text.into_iter().chain([end]).map(Ok)).boxed())
     }
+
+    async fn chat(&self, chat: &Chat, model: &Model, key: usize) -> Result<Relay, Failure> {
+        if chat.has_tools()? {
+            return Err(Failure::refused(
+                "this model is an agent, which takes no `tools`",
+            ));
+        }
+        let answer = self.ask(&chat.prompt(model)?, key).await?;
+        Ok(render(chat, answer))
+    }
+
+    async fn embed(&self, _: &Texts, _: &Model, _: usize) -> Result<Embedded, Failure> {
+        Err(Failure::new(Cause::Settings, "an agent makes no vectors"))
+    }
 }
 
-fn tell(ask_back: &AskBack, metadata: &mut MetadataMap) -> Result<(), ProviderError> {
+fn tell(ask_back: &AskBack, metadata: &mut MetadataMap) -> Result<(), Failure> {
     let value = |text: &str| {
         MetadataValue::<Ascii>::try_from(text)
             .map_err(|_| failed("an agent cannot be told where to ask back"))
@@ -100,23 +116,23 @@ fn tell(ask_back: &AskBack, metadata: &mut MetadataMap) -> Result<(), ProviderEr
     Ok(())
 }
 
-fn encode(prompt: Prompt) -> Result<Request, ProviderError> {
+fn encode(prompt: &Prompt) -> Result<Request, Failure> {
     Ok(Request {
         user_id: prompt.user_id.to_string(),
         session_id: prompt.thread_id.to_string(),
-        chat_message: prompt.question,
-        model_name: prompt.model.name,
-        session_prompt: prompt.instructions,
-        file_name: prompt.files,
-        chat_summary: prompt.summary,
+        chat_message: prompt.question.clone(),
+        model_name: prompt.model.name.clone(),
+        session_prompt: prompt.instructions.clone(),
+        file_name: prompt.files.clone(),
+        chat_summary: prompt.summary.clone(),
         chat_history: encode_history(&prompt.history)?,
         balance: dollars(prompt.budget_microdollars),
         timestamp: Some(confab_rpc::time::to_wire(prompt.asked_at)),
-        model_provider: prompt.model.vendor,
+        model_provider: prompt.model.vendor.clone(),
     })
 }
 
-fn encode_history(history: &[Turn]) -> Result<String, ProviderError> {
+fn encode_history(history: &[Turn]) -> Result<String, Failure> {
     #[derive(Serialize)]
     struct Entry<'a> {
         role: &'static str,
@@ -156,20 +172,32 @@ fn microdollars(dollars: f32) -> i64 {
 }
 
 /// An agent says UNAVAILABLE when there is no money; the transport says it when there is no agent, and then knows why.
-fn refused(status: &Status) -> ProviderError {
+fn refused(status: &Status) -> Failure {
     let mut causes = std::iter::successors(status.source(), |&cause| cause.source());
     if causes.any(<dyn Error>::is::<TimeoutExpired>) {
-        return failed(LATE);
+        return late();
     }
     let from_agent = status.source().is_none() && !status.message().starts_with(NOT_FROM_THE_AGENT);
     match status.code() {
-        _ if !from_agent => failed("the agent cannot be reached"),
-        Code::Unavailable => ProviderError::NoMoney,
-        Code::InvalidArgument => ProviderError::TooLong,
-        code => ProviderError::Failed(format!("the agent answered {code:?}")),
+        _ if !from_agent => Failure::new(Cause::Moment(None), "the agent cannot be reached"),
+        Code::Unavailable => Failure {
+            error: ProviderError::NoMoney,
+            cause: Cause::Request,
+        },
+        // How much an agent takes in is not what the catalogue says: no other model is tried.
+        Code::InvalidArgument => Failure {
+            error: ProviderError::TooLong,
+            cause: Cause::Request,
+        },
+        code => failed(format!("the agent answered {code:?}")),
     }
 }
 
-fn failed(text: &str) -> ProviderError {
-    ProviderError::Failed(text.to_owned())
+fn late() -> Failure {
+    failed("the agent is late")
+}
+
+/// It may have begun to work, and what it did may cost: nothing else is asked.
+fn failed(text: impl Into<String>) -> Failure {
+    Failure::new(Cause::Request, text)
 }

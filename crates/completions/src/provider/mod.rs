@@ -1,11 +1,19 @@
 //! What answers for a model: one file per kind of provider.
 
 mod agent;
+mod breaker;
+mod chat;
+mod failure;
+pub(crate) mod fields;
+mod hashing;
 mod openai;
 mod registry;
+mod rendering;
+mod routing;
 mod scripted;
 #[cfg(test)]
 pub(crate) mod tests;
+mod upstream;
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
@@ -14,7 +22,9 @@ use uuid::Uuid;
 
 use crate::catalogue::{MESSAGE_TOKENS, Model, PROMPT_TOKENS, estimate_tokens, most_tokens};
 
-pub use registry::{Registry, RegistryError};
+pub use chat::{Chat, Embedded, Relay, Said, Texts};
+pub use failure::{Cause, Failure};
+pub use registry::{Registry, RegistryError, RoutedChat};
 
 /// One question with everything a provider needs to answer it.
 #[derive(Debug, Clone)]
@@ -58,6 +68,21 @@ impl Prompt {
     #[must_use]
     pub fn most_tokens(&self) -> u32 {
         self.measure(most_tokens)
+    }
+
+    /// Whether another model than its own may answer it: it must fit, and what is set aside must pay for an answer.
+    fn is_for(&self, model: &Model) -> bool {
+        let input = self.estimated_tokens();
+        input < model.context_length && model.affordable_output(self.budget_microdollars, input) > 0
+    }
+
+    fn for_alternative(&self, model: &Model) -> Self {
+        let affordable = model.affordable_output(self.budget_microdollars, self.estimated_tokens());
+        Self {
+            max_output_tokens: self.max_output_tokens.min(affordable),
+            model: model.clone(),
+            ..self.clone()
+        }
     }
 
     fn measure(&self, tokens: fn(&str) -> u32) -> u32 {
@@ -154,6 +179,17 @@ pub enum ProviderError {
     /// More than the model takes in.
     #[error("the model's context is too small for the prompt")]
     TooLong,
+    /// It finds the request wrong.
+    #[error("{said}")]
+    Refused {
+        /// For operators: holds no message text or key.
+        said: String,
+        /// For whoever made the request: it may repeat what was asked.
+        message: String,
+    },
+    /// Every place at it is taken.
+    #[error("the provider has too much to do")]
+    Busy,
     /// No provider is configured for this model.
     #[error("no provider is configured for this model")]
     Unconfigured,
@@ -165,10 +201,23 @@ pub enum ProviderError {
 /// An answer as it is written. Dropping it stops the upstream call.
 pub type Answer = BoxStream<'static, Result<Piece, ProviderError>>;
 
-/// Something that answers for models.
+/// Something that answers for models, once for each call: what follows a failure is decided in [`routing`].
+///
+/// Failures before the first token come back as such; an `Ok` may still end in an error. A stream that ends without its
+/// end was cut.
 #[async_trait::async_trait]
 pub trait Provider: Send + Sync + std::fmt::Debug {
-    /// Starts an answer. Failures before the first token come back here, after the provider's own retries; an `Ok` may
-    /// still end in an error. A stream that ends without [`Piece::End`] was cut.
-    async fn ask(&self, prompt: Prompt) -> Result<Answer, ProviderError>;
+    /// How many keys it has, 1 or more; calls name one of them by its place.
+    fn keys(&self) -> usize {
+        1
+    }
+
+    /// Starts an answer by the prompt's model.
+    async fn ask(&self, prompt: &Prompt, key: usize) -> Result<Answer, Failure>;
+
+    /// Hands a request on to a model as it is.
+    async fn chat(&self, chat: &Chat, model: &Model, key: usize) -> Result<Relay, Failure>;
+
+    /// Makes vectors.
+    async fn embed(&self, texts: &Texts, model: &Model, key: usize) -> Result<Embedded, Failure>;
 }

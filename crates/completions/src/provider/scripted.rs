@@ -1,12 +1,20 @@
 //! The built-in model: for tests, and for trying Confab without a key. It always says that it is not a real one.
+//!
+//! In a chat that carries `tools`, a last user message `call NAME {json}` is answered with a call of that tool. Its
+//! vectors know words, not meanings ([`super::hashing`]).
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use crate::catalogue::estimate_tokens;
-use crate::provider::{Answer, Bill, End, Piece, Prompt, Provider, ProviderError};
+use super::hashing;
+use super::rendering::{ToolCall, render, render_call};
+use crate::catalogue::{Model, estimate_tokens};
+use crate::provider::{
+    Answer, Bill, Cause, Chat, Embedded, End, Failure, Piece, Prompt, Provider, ProviderError,
+    Relay, Texts,
+};
 use crate::settings::Behaviour;
 
 const PAUSE: Duration = Duration::from_millis(100);
@@ -22,8 +30,8 @@ pub(super) struct Scripted(pub(super) Behaviour);
 
 #[async_trait::async_trait]
 impl Provider for Scripted {
-    async fn ask(&self, prompt: Prompt) -> Result<Answer, ProviderError> {
-        let mut words = words(&reply(&prompt), prompt.max_output_tokens);
+    async fn ask(&self, prompt: &Prompt, _: usize) -> Result<Answer, Failure> {
+        let mut words = words(&reply(prompt), prompt.max_output_tokens);
         let output = estimate_tokens(&words.concat());
         let end = match self.0 {
             Behaviour::Echo | Behaviour::Slow => end(Bill::Tokens {
@@ -33,9 +41,7 @@ impl Provider for Scripted {
             Behaviour::WrongUsage => end(CLAIMED),
             Behaviour::Fail => {
                 words.truncate(WORDS_BEFORE_FAILURE);
-                Err(ProviderError::Failed(
-                    "the scripted model is set to fail".to_owned(),
-                ))
+                Err(ProviderError::Failed(FAILS.to_owned()))
             }
         };
         let pieces = words.into_iter().map(|word| Ok(Piece::Text(word)));
@@ -51,13 +57,64 @@ impl Provider for Scripted {
         });
         Ok(paced.boxed())
     }
+
+    async fn chat(&self, chat: &Chat, model: &Model, key: usize) -> Result<Relay, Failure> {
+        let prompt = chat.prompt(model)?;
+        if prompt.estimated_tokens() > model.context_length {
+            return Err(Failure::too_long());
+        }
+        match tool_call(&prompt.question) {
+            Some(call) if chat.has_tools()? => Ok(render_call(chat, &call)),
+            _ => Ok(render(chat, self.ask(&prompt, key).await?)),
+        }
+    }
+
+    async fn embed(&self, texts: &Texts, model: &Model, _: usize) -> Result<Embedded, Failure> {
+        if self.0 == Behaviour::Fail {
+            return Err(Failure::new(Cause::Provider, FAILS));
+        }
+        let dimensions = [texts.dimensions, model.dimensions]
+            .into_iter()
+            .find(|dimensions| *dimensions > 0)
+            .and_then(|dimensions| usize::try_from(dimensions).ok());
+        let dimensions = dimensions.unwrap_or(hashing::DIMENSIONS);
+        let vectors = texts.inputs.iter();
+        Ok(Embedded {
+            vectors: vectors
+                .map(|text| hashing::embed(text, dimensions))
+                .collect(),
+            tokens: Some(
+                texts
+                    .inputs
+                    .iter()
+                    .map(|text| estimate_tokens(text))
+                    .fold(0, u32::saturating_add),
+            ),
+        })
+    }
 }
+
+const FAILS: &str = "the scripted model is set to fail";
 
 fn end(bill: Bill) -> Result<Piece, ProviderError> {
     Ok(Piece::End(End {
         bill,
         finish_reason: Some("stop".to_owned()),
     }))
+}
+
+/// What `call NAME {json}` asks for.
+fn tool_call(question: &str) -> Option<ToolCall> {
+    let (name, arguments) = question
+        .trim()
+        .strip_prefix("call ")?
+        .trim()
+        .split_once(' ')?;
+    let object: serde_json::Map<_, _> = serde_json::from_str(arguments).ok()?;
+    Some(ToolCall {
+        name: name.to_owned(),
+        arguments: serde_json::Value::Object(object).to_string(),
+    })
 }
 
 fn reply(prompt: &Prompt) -> String {

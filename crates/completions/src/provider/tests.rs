@@ -58,7 +58,7 @@ pub(super) async fn read(mut answer: Answer) -> (String, Result<Bill, ProviderEr
 #[tokio::test]
 async fn the_script_says_what_it_is_and_repeats_the_question() {
     let mut prompt = prompt("Is this\nreal, 日本?");
-    let (text, end) = read(Scripted(Behaviour::Echo).ask(prompt.clone()).await.unwrap()).await;
+    let (text, end) = read(Scripted(Behaviour::Echo).ask(&prompt, 0).await.unwrap()).await;
     assert_eq!(text, format!("{ECHO}Is this\nreal, 日本?"));
     let bill = Bill::Tokens {
         input: prompt.estimated_tokens(),
@@ -71,7 +71,7 @@ async fn the_script_says_what_it_is_and_repeats_the_question() {
         role: Role::User,
         content: "earlier".to_owned(),
     }];
-    let (text, _) = read(Scripted(Behaviour::Echo).ask(prompt).await.unwrap()).await;
+    let (text, _) = read(Scripted(Behaviour::Echo).ask(&prompt, 0).await.unwrap()).await;
     assert_eq!(text, format!("{ECHO}Is this\nreal, 日本? (with 2 file(s))"));
 }
 
@@ -79,18 +79,24 @@ async fn the_script_says_what_it_is_and_repeats_the_question() {
 async fn the_script_keeps_to_the_limit_that_was_paid_for() {
     let mut prompt = prompt("one two three");
     prompt.max_output_tokens = 4;
-    let (text, end) = read(Scripted(Behaviour::Echo).ask(prompt).await.unwrap()).await;
+    let (text, end) = read(Scripted(Behaviour::Echo).ask(&prompt, 0).await.unwrap()).await;
     assert_eq!(text, "This is ");
     assert!(matches!(end, Ok(Bill::Tokens { output: 3, .. })), "{end:?}");
 }
 
 #[tokio::test]
 async fn the_script_fails_and_lies_on_demand() {
-    let failed = read(Scripted(Behaviour::Fail).ask(prompt("x")).await.unwrap()).await;
+    let failed = read(
+        Scripted(Behaviour::Fail)
+            .ask(&prompt("x"), 0)
+            .await
+            .unwrap(),
+    )
+    .await;
     assert_eq!(failed.0, "This is Confab's ");
     assert!(matches!(failed.1, Err(ProviderError::Failed(_))));
 
-    let lied = Scripted(Behaviour::WrongUsage).ask(prompt("x")).await;
+    let lied = Scripted(Behaviour::WrongUsage).ask(&prompt("x"), 0).await;
     let claimed = Bill::Tokens {
         input: 1_000_000,
         output: 1_000_000,
@@ -101,7 +107,10 @@ async fn the_script_fails_and_lies_on_demand() {
 #[tokio::test(start_paused = true)]
 async fn the_slow_script_takes_its_time_between_words() {
     let began = Instant::now();
-    let mut answer = Scripted(Behaviour::Slow).ask(prompt("x")).await.unwrap();
+    let mut answer = Scripted(Behaviour::Slow)
+        .ask(&prompt("x"), 0)
+        .await
+        .unwrap();
     assert_eq!(
         answer.try_next().await,
         Ok(Some(Piece::Text("This ".to_owned())))

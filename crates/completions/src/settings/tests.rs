@@ -3,7 +3,7 @@
 use confab_runtime::settings::Layers;
 use secrecy::ExposeSecret;
 
-use super::{Behaviour, ProviderSettings, Settings, Unconfigured};
+use super::{Behaviour, Limits, OpenAiSettings, ProviderSettings, Settings, Unconfigured};
 
 const DEFAULTS: &str = include_str!("../../../confab/default.toml");
 
@@ -49,7 +49,7 @@ fn the_shipped_settings_are_valid() {
     settings.validate().unwrap();
     assert_eq!(settings.history_entries, 10);
     assert_eq!(settings.unconfigured, Unconfigured::Scripted);
-    assert_eq!(settings.models.len(), 10);
+    assert_eq!(settings.models.len(), 11);
     assert!(!settings.has_agent());
     let configured: Vec<_> = settings
         .providers
@@ -66,6 +66,8 @@ fn the_environment_reaches_numbers_and_switches_inside_providers() {
         ("providers.openai.retries", "3"),
         ("providers.openai.needs_key", "false"),
         ("providers.openai.api_key", "0123"),
+        ("providers.openai.api_keys", "k1, k2,"),
+        ("providers.openai.max_concurrency", "8"),
         ("providers.agent.url", "http://agent:50051"),
         ("providers.agent.timeout_ms", "1000"),
         ("providers.scripted.behaviour", "wrong-usage"),
@@ -82,7 +84,14 @@ fn the_environment_reaches_numbers_and_switches_inside_providers() {
         panic!("another kind");
     };
     assert_eq!((openai.retries, openai.needs_key), (3, false));
-    assert_eq!(openai.api_key.as_ref().unwrap().expose_secret(), "0123");
+    assert_eq!(keys(openai), ["0123", "k1", "k2"]);
+    assert_eq!(
+        openai.limits,
+        Limits {
+            max_concurrency: 8,
+            ..Limits::default()
+        }
+    );
     let ProviderSettings::Agent(agent) = &settings.providers["agent"] else {
         panic!("another kind");
     };
@@ -96,6 +105,11 @@ fn the_environment_reaches_numbers_and_switches_inside_providers() {
     assert!(settings.has_agent());
     assert_eq!((settings.history_entries, settings.summarise), (7, false));
     assert_eq!(settings.unconfigured, Unconfigured::Nothing);
+}
+
+fn keys(settings: &OpenAiSettings) -> Vec<&str> {
+    let keys = settings.api_keys.iter();
+    keys.map(ExposeSecret::expose_secret).collect()
 }
 
 #[test]
@@ -153,6 +167,10 @@ fn values_out_of_their_limits_are_refused_by_name() {
         ("files_url", "ftp://files", "files_url"),
         ("providers.openai.retries", "11", "openai.retries"),
         ("providers.openai.idle_ms", "0", "openai.idle_ms"),
+        ("providers.openai.breaker_failures", "0", "breaker_failures"),
+        ("providers.agent.breaker_seconds", "0", "breaker_seconds"),
+        ("providers.agent.queue_ms", "600001", "agent.queue_ms"),
+        ("route_seconds", "0", "route_seconds"),
         ("providers.agent.timeout_ms", "0", "agent.timeout_ms"),
         (
             "providers.openai.base_url",
@@ -191,6 +209,33 @@ fn entries_that_contradict_the_catalogue_are_refused() {
             "context_length = 4096",
             "more than",
         ),
+        (
+            "provider = \"ollama\"",
+            "providers = [\"ollama\", \"olama\"]",
+            "olama",
+        ),
+        (
+            "provider = \"ollama\"",
+            "provider = \"ollama\"\nproviders = [\"openai\"]",
+            "either",
+        ),
+        ("provider = \"ollama\"", "", "either"),
+        (
+            "id = 6\n",
+            "id = 6\nalternatives = [\"gpt-5\"]\n",
+            "no alternative \"gpt-5\"",
+        ),
+        (
+            "id = 6\n",
+            "id = 6\nalternatives = [\"gpt-4\"]\n",
+            "its own",
+        ),
+        (
+            "id = 6\n",
+            "id = 6\nalternatives = [\"confab-hash-384\"]\n",
+            "cannot answer",
+        ),
+        ("dimensions = 384", "dimensions = 70000", "dimensions"),
         ("input_price = 0.0005", "input_price = -0.1", "price"),
         ("input_price = 0.0005", "input_price = nan", "price"),
         ("input_price = 0.0005", "input_price = inf", "price"),

@@ -4,13 +4,19 @@ use std::ops::RangeInclusive;
 
 use url::Url;
 
-use super::{ModelSettings, ProviderSettings, SCRIPTED, Settings, Unconfigured};
+use super::{Limits, ModelKind, ModelSettings, ProviderSettings, SCRIPTED, Settings, Unconfigured};
 
 /// A dollar per token: a price above that is a mistake of the decimal point.
 const DEAREST_PER_1K: f64 = 1_000.0;
 const TIME_LIMIT_MS: RangeInclusive<u64> = 1..=86_400_000;
 const MOST_RETRIES: u32 = 10;
 const SHORTEST_LEASE_SECONDS: u64 = 3;
+const ROUTE_SECONDS: RangeInclusive<u64> = 1..=3_600;
+const MOST_CONCURRENCY: usize = 100_000;
+const QUEUE_MS: RangeInclusive<u64> = 0..=600_000;
+const BREAKER_FAILURES: RangeInclusive<u32> = 1..=1_000;
+const BREAKER_SECONDS: RangeInclusive<u64> = 1..=3_600;
+const MOST_DIMENSIONS: u32 = 65_536;
 const ENTRIES: RangeInclusive<u32> = 1..=1_000;
 const ANSWER_BYTES: RangeInclusive<usize> = 1..=2 * 1024 * 1024;
 
@@ -87,6 +93,7 @@ impl Settings {
             self.lease_seconds,
             SHORTEST_LEASE_SECONDS..=3_600,
         )?;
+        within("route_seconds", self.route_seconds, ROUTE_SECONDS)?;
         within("queue_seconds", self.queue_seconds, 0..=86_400)?;
         within("file_link_seconds", self.file_link_seconds, 1..=3_600)
     }
@@ -104,12 +111,12 @@ impl Settings {
             "the id is used twice".to_owned()
         } else if earlier.iter().any(|other| other.name == model.name) {
             "the name is used twice".to_owned()
-        } else if !self.providers.contains_key(&model.provider) {
-            format!("there is no provider {:?}", model.provider)
-        } else if model.max_output_tokens == 0 {
-            "max_output_tokens must be at least 1".to_owned()
-        } else if model.context_length <= model.max_output_tokens {
-            "context_length must be more than max_output_tokens".to_owned()
+        } else if let Some(problem) = self.problem_of_providers(model) {
+            problem
+        } else if let Some(problem) = self.problem_of_alternatives(model) {
+            problem
+        } else if let Some(problem) = problem_of_size(model) {
+            problem.to_owned()
         } else if !is_price(model.input_price) || !is_price(model.output_price) {
             format!("a price must be 0 to {DEAREST_PER_1K} dollars per 1,000 tokens")
         } else {
@@ -122,9 +129,60 @@ impl Settings {
     }
 }
 
+impl Settings {
+    fn problem_of_providers(&self, model: &ModelSettings) -> Option<String> {
+        if model.provider.is_empty() == model.providers.is_empty() {
+            return Some("it needs either a provider or a list of providers".to_owned());
+        }
+        let unknown = model
+            .provider_names()
+            .find(|name| !self.providers.contains_key(*name))?;
+        Some(format!("there is no provider {unknown:?}"))
+    }
+
+    fn problem_of_alternatives(&self, model: &ModelSettings) -> Option<String> {
+        for name in &model.alternatives {
+            let found = self.models.iter().find(|other| other.name == *name);
+            match found {
+                None => return Some(format!("there is no alternative {name:?}")),
+                Some(other) if other.id == model.id => {
+                    return Some("it is its own alternative".to_owned());
+                }
+                // Vectors of two models are not of one space.
+                Some(other) if other.kind != model.kind || model.kind == ModelKind::Embedding => {
+                    return Some(format!("{name:?} cannot answer instead of it"));
+                }
+                Some(_) => {}
+            }
+        }
+        None
+    }
+}
+
+fn problem_of_size(model: &ModelSettings) -> Option<&'static str> {
+    match model.kind {
+        ModelKind::Chat if model.max_output_tokens == 0 => {
+            Some("max_output_tokens must be at least 1")
+        }
+        ModelKind::Chat if model.context_length <= model.max_output_tokens => {
+            Some("context_length must be more than max_output_tokens")
+        }
+        ModelKind::Embedding if model.context_length == 0 => {
+            Some("context_length must be at least 1")
+        }
+        ModelKind::Embedding if model.dimensions > MOST_DIMENSIONS => {
+            Some("dimensions must be at most 65536")
+        }
+        ModelKind::Chat | ModelKind::Embedding => None,
+    }
+}
+
 impl ProviderSettings {
     fn validate(&self, name: &str) -> Result<(), SettingsError> {
         let key = |field: &str| format!("providers.{name}.{field}");
+        if let Some(limits) = self.limits() {
+            limits.validate(name)?;
+        }
         match self {
             Self::OpenAi(settings) => {
                 within(
@@ -154,6 +212,28 @@ impl ProviderSettings {
             }
             Self::Scripted(_) => Ok(()),
         }
+    }
+}
+
+impl Limits {
+    fn validate(self, name: &str) -> Result<(), SettingsError> {
+        let key = |field: &str| format!("providers.{name}.{field}");
+        within(
+            key("max_concurrency"),
+            self.max_concurrency,
+            0..=MOST_CONCURRENCY,
+        )?;
+        within(key("queue_ms"), self.queue_ms, QUEUE_MS)?;
+        within(
+            key("breaker_failures"),
+            self.breaker_failures,
+            BREAKER_FAILURES,
+        )?;
+        within(
+            key("breaker_seconds"),
+            self.breaker_seconds,
+            BREAKER_SECONDS,
+        )
     }
 }
 

@@ -73,8 +73,8 @@ fn failed(text: &str) -> ProviderError {
 }
 
 async fn refusal(agent: &Agent) -> ProviderError {
-    let asked = agent.ask(prompt("Why?")).await;
-    asked.err().expect("an error")
+    let asked = agent.ask(&prompt("Why?"), 0).await;
+    asked.err().expect("an error").error
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn an_agent_is_told_everything_and_its_answer_comes_whole() {
         address: "127.0.0.1:50060".to_owned(),
         token: "run-token".to_owned().into(),
     });
-    let answer = agent.ask(prompt.clone()).await.unwrap();
+    let answer = agent.ask(&prompt, 0).await.unwrap();
     assert_eq!(
         read(answer).await,
         ("Because.".to_owned(), Ok(Bill::Cost(250)))
@@ -131,7 +131,7 @@ async fn an_agent_is_told_everything_and_its_answer_comes_whole() {
 #[tokio::test]
 async fn an_empty_history_is_null_and_an_empty_answer_has_no_text() {
     let (scripted, agent) = serve(|| Ok(response("", 0.0))).await;
-    let answer = agent.ask(prompt("Why?")).await.unwrap();
+    let answer = agent.ask(&prompt("Why?"), 0).await.unwrap();
     assert_eq!(read(answer).await, (String::new(), Ok(Bill::Cost(0))));
     let (metadata, request) = scripted.asked.lock().unwrap().remove(0);
     assert_eq!(request.chat_history, "null");

@@ -1,50 +1,32 @@
-//! The body of an answer, read piece by piece: events, or one JSON text from a server that does not stream.
+//! An answer to a prompt, read piece by piece: the text, how it ended, what it took.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::events::{Events, LARGEST};
-use super::retry::{Again, Failure, is_transient};
+use super::raw::{Body, Raw, RawReading};
+use super::refusal::Refusal;
 use super::wire;
-use crate::provider::{Answer, Bill, End, Piece, ProviderError};
+use crate::provider::{Answer, Bill, Cause, End, Failure, Piece, ProviderError};
 
-const DONE: &str = "[DONE]";
 /// The longest finish reason that is kept.
 const REASON_CHARS: usize = 64;
 
-/// A body; the error says in words how the connection broke.
-pub(super) type Body = BoxStream<'static, Result<Bytes, String>>;
-
 /// What is left of an answer. Holds the connection: dropping it closes that.
 pub(super) struct Reading {
-    body: Body,
-    shape: Shape,
-    /// Read, but not handed out. Nothing follows an error or an end.
-    ready: VecDeque<Result<Piece, Failure>>,
+    raw: RawReading,
     bill: Bill,
     /// Why the model has finished; empty when it did without a word for it.
     finished: Option<String>,
 }
 
-/// What a server sends is told by its first byte, because its content type is not always true.
-enum Shape {
-    Unknown,
-    Events(Events),
-    Whole(Vec<u8>),
-}
-
 impl Reading {
     pub(super) fn new(body: Body) -> Self {
         Self {
-            body,
-            shape: Shape::Unknown,
-            ready: VecDeque::new(),
+            raw: RawReading::new(body),
             bill: Bill::Unknown,
             finished: None,
         }
@@ -53,15 +35,29 @@ impl Reading {
     /// The next piece, however long it takes.
     pub(super) async fn next(&mut self) -> Result<Piece, Failure> {
         loop {
-            if let Some(piece) = self.ready.pop_front() {
-                return piece;
-            }
-            match self.body.next().await {
-                Some(Ok(chunk)) => self.take(&chunk),
-                Some(Err(cause)) => self.end(&cause),
-                None => {
-                    self.take_whole();
-                    self.end("it ended early");
+            match self.raw.next().await? {
+                Raw::Event(data) => {
+                    let event = serde_json::from_str(&data)
+                        .map_err(|_| Failure::new(Cause::Provider, "an event is not JSON"))?;
+                    if let Some(text) = self.take(&event)? {
+                        return Ok(Piece::Text(text));
+                    }
+                }
+                Raw::Whole(text) => {
+                    let answer = serde_json::from_str(&text)
+                        .map_err(|_| Failure::new(Cause::Provider, "the answer is not JSON"))?;
+                    let text = self.take(&answer)?;
+                    if let Some(text) = text {
+                        self.finished.get_or_insert_default();
+                        return Ok(Piece::Text(text));
+                    }
+                }
+                Raw::Done => return Ok(self.end()),
+                // Some servers hang up when the model has finished, without saying that they are done.
+                Raw::Over(_) if self.finished.is_some() => return Ok(self.end()),
+                Raw::Over(cause) => {
+                    let text = format!("the answer was cut: {cause}");
+                    return Err(Failure::new(Cause::Moment(None), text));
                 }
             }
         }
@@ -85,7 +81,7 @@ impl Reading {
     async fn next_within(&mut self, idle: Duration) -> Result<Piece, ProviderError> {
         match timeout(idle, self.next()).await {
             Ok(piece) => piece.map_err(|failure| failure.error),
-            Err(_) if self.finished.is_some() => Ok(self.the_end()),
+            Err(_) if self.finished.is_some() => Ok(self.end()),
             Err(_) => Err(ProviderError::Failed(format!(
                 "no text for {} ms",
                 idle.as_millis()
@@ -93,109 +89,24 @@ impl Reading {
         }
     }
 
-    fn take(&mut self, chunk: &[u8]) {
-        let begin = match &self.shape {
-            Shape::Unknown => chunk.iter().position(|byte| !byte.is_ascii_whitespace()),
-            _ => Some(0),
-        };
-        let Some(chunk) = begin.and_then(|begin| chunk.get(begin..)) else {
-            return;
-        };
-        if matches!(self.shape, Shape::Unknown) {
-            self.shape = match chunk.first() {
-                Some(b'{') => Shape::Whole(Vec::new()),
-                Some(_) => Shape::Events(Events::default()),
-                None => Shape::Unknown,
-            };
+    /// The text of an event or of a whole answer.
+    fn take(&mut self, answer: &Value) -> Result<Option<String>, Failure> {
+        if let Some(refusal) = Refusal::find(answer) {
+            return Err(refusal.in_answer());
         }
-        match &mut self.shape {
-            Shape::Unknown => {}
-            Shape::Whole(text) if text.len() + chunk.len() > LARGEST => {
-                self.fail("the answer is too large");
-            }
-            Shape::Whole(text) => text.extend_from_slice(chunk),
-            Shape::Events(events) => {
-                for event in events.feed(chunk) {
-                    match event {
-                        Ok(data) => self.take_event(&data),
-                        Err(malformed) => self.fail(malformed.to_string()),
-                    }
-                }
-            }
+        if let Some(bill) = wire::bill(answer) {
+            self.bill = bill;
         }
+        if let Some(reason) = wire::finish_reason(answer) {
+            self.finished = Some(reason.chars().take(REASON_CHARS).collect());
+        }
+        Ok(wire::text(answer).map(str::to_owned))
     }
 
-    fn the_end(&self) -> Piece {
+    fn end(&self) -> Piece {
         Piece::End(End {
             bill: self.bill,
             finish_reason: self.finished.clone().filter(|reason| !reason.is_empty()),
         })
     }
-
-    fn take_event(&mut self, data: &str) {
-        if data.trim() == DONE {
-            return self.ready.push_back(Ok(self.the_end()));
-        }
-        match serde_json::from_str(data) {
-            Ok(event) => self.take_json(&event),
-            Err(_) => self.fail("an event is not JSON"),
-        }
-    }
-
-    fn take_json(&mut self, answer: &Value) {
-        if let Some(refusal) = wire::refusal(answer) {
-            return self.ready.push_back(Err(refused(&refusal)));
-        }
-        if let Some(bill) = wire::bill(answer) {
-            self.bill = bill;
-        }
-        if let Some(text) = wire::text(answer) {
-            self.ready.push_back(Ok(Piece::Text(text.to_owned())));
-        }
-        if let Some(reason) = wire::finish_reason(answer) {
-            self.finished = Some(reason.chars().take(REASON_CHARS).collect());
-        }
-    }
-
-    fn take_whole(&mut self) {
-        let Shape::Whole(text) = &self.shape else {
-            return;
-        };
-        match serde_json::from_slice(text) {
-            Ok(answer) => {
-                self.finished = wire::text(&answer).map(|_| String::new());
-                self.take_json(&answer);
-            }
-            Err(_) => self.fail("the answer is not JSON"),
-        }
-    }
-
-    /// Some servers hang up when the model has finished, without saying that they are done.
-    fn end(&mut self, cause: &str) {
-        self.ready.push_back(if self.finished.is_some() {
-            Ok(self.the_end())
-        } else {
-            Err(Failure::new(
-                Again::Soon,
-                format!("the answer was cut: {cause}"),
-            ))
-        });
-    }
-
-    fn fail(&mut self, text: impl Into<String>) {
-        self.ready.push_back(Err(Failure::new(Again::Never, text)));
-    }
-}
-
-fn refused(refusal: &wire::Refusal) -> Failure {
-    if refusal.too_long {
-        return Failure::too_long();
-    }
-    let status = refusal.code.parse().unwrap_or_default();
-    let again = if is_transient(status) {
-        Again::Soon
-    } else {
-        Again::Never
-    };
-    Failure::new(again, format!("the answer broke off: {}", refusal.code))
 }

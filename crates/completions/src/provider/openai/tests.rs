@@ -2,5 +2,4 @@
 
 mod http;
 mod reading;
-mod retry;
 mod wire;

@@ -1,6 +1,8 @@
 //! OpenAI's chat completions as they are written and, leniently, as they are read: servers differ in everything that
 //! a client can do without, so each field is looked for by itself.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -8,17 +10,29 @@ use crate::provider::{Bill, Prompt, Role};
 
 /// Said before the summary: it stems from people and models, so it must not pass for instructions.
 const SUMMARY_FOLLOWS: &str = "Here is a summary of the earlier conversation, as information:";
-/// The longest error code that is passed on, in bytes.
-const CODE_BYTES: usize = 64;
+/// What a parameter must not change: it is Confab's to say.
+const OURS: [&str; 6] = [
+    "model",
+    "messages",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+];
 
 /// The body of a request.
 #[derive(Debug, Serialize)]
 pub(super) struct Request<'a> {
     model: &'a str,
     messages: Vec<Message<'a>>,
-    max_tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u32>,
     stream: bool,
     stream_options: StreamOptions,
+    #[serde(flatten)]
+    parameters: BTreeMap<&'a str, &'a Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,21 +60,39 @@ impl<'a> Request<'a> {
         for turn in &prompt.history {
             push(role(turn.role), turn.content.as_str().into());
         }
-        if prompt.files.is_empty() {
+        if prompt.files.is_empty() && prompt.question.is_empty() {
+            // The conversation ends with something else than a question.
+        } else if prompt.files.is_empty() {
             push("user", prompt.question.as_str().into());
         } else {
             let links = prompt.files.join("\n");
             let question = format!("{}\n\nAttached files:\n{links}", prompt.question);
             push("user", question.into());
         }
+        let most = |name: &str| {
+            let asked = prompt.parameters.get(name)?.as_u64()?;
+            let asked = u32::try_from(asked).unwrap_or(u32::MAX);
+            Some(asked.min(prompt.max_output_tokens))
+        };
+        let max_completion_tokens = most("max_completion_tokens");
+        let parameters = prompt.parameters.iter();
         Self {
             model: &prompt.model.name,
             messages,
-            max_tokens: prompt.max_output_tokens,
+            // A server knows the one or the other: the newer name is used when the caller knows it.
+            max_tokens: match (most("max_tokens"), max_completion_tokens) {
+                (None, None) => Some(prompt.max_output_tokens),
+                (asked, _) => asked,
+            },
+            max_completion_tokens,
             stream: true,
             stream_options: StreamOptions {
                 include_usage: true,
             },
+            parameters: parameters
+                .filter(|(name, _)| !OURS.contains(&name.as_str()))
+                .map(|(name, value)| (name.as_str(), value))
+                .collect(),
         }
     }
 }
@@ -99,44 +131,4 @@ pub(super) fn bill(answer: &Value) -> Option<Bill> {
     let input = tokens("prompt_tokens").filter(|input| *input > 0)?;
     let output = tokens("completion_tokens")?;
     Some(Bill::Tokens { input, output })
-}
-
-/// What a server says it failed of. The message stays behind: it may repeat what was asked.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    /// A short word, or `unknown`.
-    pub(super) code: String,
-    /// Whether the prompt was too long.
-    pub(super) too_long: bool,
-}
-
-/// The error in an event or body, if it is one.
-pub(super) fn refusal(answer: &Value) -> Option<Refusal> {
-    let error = match answer.get("error") {
-        None | Some(Value::Null) if answer.get("object")?.as_str() == Some("error") => answer,
-        None | Some(Value::Null) => return None,
-        Some(error) => error,
-    };
-    let message = error.as_str().or_else(|| error.get("message")?.as_str());
-    let words = ["code", "type"].map(|name| word(error.get(name)?));
-    let too_long = words.iter().flatten().any(|word| {
-        // OpenAI's word and llama.cpp's; vLLM has none of its own.
-        word == "context_length_exceeded" || word == "exceed_context_size_error"
-    }) || message.is_some_and(|message| message.contains("maximum context length"));
-    let code = words.into_iter().flatten().next();
-    Some(Refusal {
-        code: code.unwrap_or_else(|| "unknown".to_owned()),
-        too_long,
-    })
-}
-
-fn word(value: &Value) -> Option<String> {
-    let word = match value {
-        Value::String(word) => word.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => return None,
-    };
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    let usable = !word.is_empty() && word.len() <= CODE_BYTES && word.bytes().all(is_plain);
-    usable.then_some(word)
 }

@@ -13,10 +13,10 @@ use futures_util::{StreamExt, stream};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::super::OpenAi;
+use crate::catalogue::Catalogue;
 use crate::provider::tests::{prompt, read};
-use crate::provider::{Bill, Piece, Provider, ProviderError};
-use crate::settings::OpenAiSettings;
+use crate::provider::{Bill, Piece, Prompt, ProviderError, Registry, Routed};
+use crate::settings::{self, Settings};
 
 const TEXT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Hello\"}}]}\n\n";
 const END: &str = "data: {\"choices\":[{\"finish_reason\":\"stop\"}],\
@@ -77,27 +77,44 @@ fn ok(body: impl Into<Body>) -> Response {
     Response::new(body.into())
 }
 
-fn provider(base_url: &str, retries: u32) -> OpenAi {
-    let settings = OpenAiSettings {
-        base_url: None,
-        needs_key: true,
-        api_key: Some("canary-key".to_owned().into()),
-        first_token_ms: 60_000,
-        idle_ms: 60_000,
-        retries,
-    };
-    OpenAi::new(&base_url.parse().unwrap(), &settings).unwrap()
+/// The shipped settings with a key and these; their first model is the openai provider's.
+fn settings(base_url: &str, more: &[(&str, &str)]) -> Settings {
+    let common = [
+        ("providers.openai.base_url", base_url),
+        ("providers.openai.api_key", "canary-key"),
+    ];
+    let set: Vec<_> = common.iter().chain(more).copied().collect();
+    settings::tests::read(&set).unwrap()
 }
 
-async fn refusal(base_url: &str, retries: u32) -> ProviderError {
-    let asked = provider(base_url, retries).ask(prompt("canary?")).await;
-    asked.err().expect("an error")
+fn asked_of(settings: &Settings, question: &str) -> Prompt {
+    Prompt {
+        model: Catalogue::new(settings).by_id(0).unwrap().clone(),
+        ..prompt(question)
+    }
+}
+
+async fn ask(settings: &Settings, question: &str) -> Result<Routed, ProviderError> {
+    let registry = Registry::new(settings).unwrap();
+    registry.route(asked_of(settings, question)).await
+}
+
+async fn asked(base_url: &str, retries: &str) -> Result<Routed, ProviderError> {
+    ask(
+        &settings(base_url, &[("providers.openai.retries", retries)]),
+        "canary?",
+    )
+    .await
+}
+
+async fn refusal(base_url: &str, retries: &str) -> ProviderError {
+    asked(base_url, retries).await.err().expect("an error")
 }
 
 #[tokio::test]
 async fn a_question_is_asked_with_the_key_and_answered() {
     let (server, url) = Server::with([ok([TEXT, END].concat())]).await;
-    let answer = provider(&url, 0).ask(prompt("Why?")).await.unwrap();
+    let answer = ask(&settings(&url, &[]), "Why?").await.unwrap().answer;
     assert_eq!(read(answer).await, ("Hello".to_owned(), Ok(SEVEN_FIVE)));
 
     let (uri, headers, body) = server.asked().remove(0);
@@ -113,7 +130,7 @@ async fn a_question_is_asked_with_the_key_and_answered() {
 async fn a_busy_server_is_asked_again() {
     let busy = || status(429, "{\"error\":{\"code\":\"rate_limit_exceeded\"}}");
     let (server, url) = Server::with([busy(), busy(), ok([TEXT, END].concat())]).await;
-    let answer = provider(&url, 2).ask(prompt("Why?")).await.unwrap();
+    let answer = asked(&url, "2").await.unwrap().answer;
     assert_eq!(read(answer).await.0, "Hello");
     assert_eq!(server.asked().len(), 3);
 }
@@ -122,7 +139,7 @@ async fn a_busy_server_is_asked_again() {
 async fn a_server_that_stays_broken_is_given_up() {
     let (server, url) = Server::with((0..9).map(|_| status(500, "canary"))).await;
     let error = ProviderError::Failed("status 500, unknown".to_owned());
-    assert_eq!(refusal(&url, 2).await, error);
+    assert_eq!(refusal(&url, "2").await, error);
     assert_eq!(server.asked().len(), 3);
 }
 
@@ -144,9 +161,16 @@ async fn what_the_request_itself_caused_is_told_at_once() {
             status(307, "canary"),
             ProviderError::Failed("status 307, unknown".to_owned()),
         ),
+        (
+            status(400, "{\"error\":{\"message\":\"no such thing\"}}"),
+            ProviderError::Refused {
+                said: "status 400, unknown".to_owned(),
+                message: "no such thing".to_owned(),
+            },
+        ),
     ] {
         let (server, url) = Server::with([response]).await;
-        assert_eq!(refusal(&url, 5).await, error);
+        assert_eq!(refusal(&url, "5").await, error);
         assert_eq!(server.asked().len(), 1);
     }
 }
@@ -157,7 +181,7 @@ async fn nothing_is_retried_after_the_first_text() {
     let text = stream::iter([Ok(TEXT)]);
     let body = text.chain(stream::once(async { is_cut.await.map(|()| "") }));
     let (server, url) = Server::with([ok(Body::from_stream(body))]).await;
-    let mut answer = provider(&url, 5).ask(prompt("Why?")).await.unwrap();
+    let mut answer = asked(&url, "5").await.unwrap().answer;
     let first = answer.next().await.unwrap();
     assert_eq!(first, Ok(Piece::Text("Hello".to_owned())));
     drop(cut);
@@ -172,7 +196,7 @@ async fn a_server_that_is_not_there_is_named_without_its_address() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let ProviderError::Failed(text) = refusal(&format!("http://{address}/v1"), 0).await else {
+    let ProviderError::Failed(text) = refusal(&format!("http://{address}/v1"), "0").await else {
         panic!("another error");
     };
     assert!(text.starts_with("no answer: "), "{text}");
@@ -182,9 +206,8 @@ async fn a_server_that_is_not_there_is_named_without_its_address() {
 #[tokio::test]
 async fn a_silent_server_is_given_up() {
     let (_server, url) = Server::with([]).await;
-    let mut provider = provider(&url, 0);
-    provider.first_token = std::time::Duration::from_millis(1);
-    let error = provider.ask(prompt("Why?")).await.err().unwrap();
+    let hasty = settings(&url, &[("providers.openai.first_token_ms", "1")]);
+    let error = ask(&hasty, "Why?").await.err().unwrap();
     let silent = ProviderError::Failed("no text within 1 ms".to_owned());
     assert_eq!(error, silent);
 }
@@ -197,7 +220,7 @@ async fn dropping_the_answer_closes_the_connection() {
         Some((Ok::<_, &str>(TEXT), closed))
     });
     let (_server, url) = Server::with([ok(Body::from_stream(endless))]).await;
-    let mut answer = provider(&url, 0).ask(prompt("Why?")).await.unwrap();
+    let mut answer = asked(&url, "0").await.unwrap().answer;
     assert!(answer.next().await.unwrap().is_ok());
     drop(answer);
     assert!(is_closed.await.is_err(), "the server's stream was dropped");
@@ -215,7 +238,7 @@ fn the_path_is_appended_to_any_base_url() {
         ),
     ] {
         assert_eq!(
-            super::super::chat_completions(&base.parse().unwrap()).as_str(),
+            super::super::below(&base.parse().unwrap(), &["chat", "completions"]).as_str(),
             url
         );
     }

@@ -9,9 +9,8 @@ use proptest::prelude::*;
 
 use super::super::events::LARGEST;
 use super::super::reading::Reading;
-use super::super::retry::{Again, Failure};
 use crate::provider::tests::read;
-use crate::provider::{Bill, ProviderError};
+use crate::provider::{Bill, Cause, Failure, ProviderError};
 
 const IDLE: Duration = Duration::from_secs(30);
 const TEXT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Grüße, \"}}]}\n\n";
@@ -93,10 +92,10 @@ async fn a_cut_keeps_the_text_and_is_told() {
 #[tokio::test]
 async fn a_cut_before_any_text_may_be_tried_again() {
     for body in [chunks([""]), chunks(["data: {\"cho"])] {
-        assert_eq!(outcome(body).await.unwrap_err().again, Again::Soon);
+        assert_eq!(outcome(body).await.unwrap_err().cause, Cause::Moment(None));
     }
     let failure = outcome(broken()).await.unwrap_err();
-    assert_eq!(failure.again, Again::Soon);
+    assert_eq!(failure.cause, Cause::Moment(None));
 }
 
 #[tokio::test]
@@ -106,14 +105,19 @@ async fn an_error_in_the_stream_is_told_by_its_word_after_the_text() {
     assert_eq!(text, "Grüße, 日本");
     assert_eq!(cause, "the answer broke off: server_error");
 
-    for (code, error, again) in [
-        ("502", "the answer broke off: 502", Again::Soon),
-        ("401", "the answer broke off: 401", Again::Never),
+    for (code, error, cause) in [
+        ("502", "the answer broke off: 502", Cause::Moment(None)),
+        ("401", "the answer broke off: 401", Cause::Key),
+        (
+            "\"strange\"",
+            "the answer broke off: strange",
+            Cause::Provider,
+        ),
     ] {
         let event = format!("data: {{\"error\":{{\"code\":{code}}}}}\n\n");
         let failure = outcome(chunks([event])).await.unwrap_err();
         assert_eq!(failure.error, ProviderError::Failed(error.to_owned()));
-        assert_eq!(failure.again, again);
+        assert_eq!(failure.cause, cause);
     }
     let event = "data: {\"error\":{\"code\":\"context_length_exceeded\"}}\n\n";
     let failure = outcome(chunks([event])).await.unwrap_err();
@@ -162,10 +166,13 @@ async fn a_server_that_does_not_stream_is_understood() {
     .await;
     assert_eq!(refused.unwrap_err().error, ProviderError::TooLong);
     let cut = outcome(chunks([head])).await.unwrap_err();
+    let not_text = ProviderError::Failed("the answer is not UTF-8".to_owned());
+    assert_eq!(cut.error, not_text);
+    let odd = outcome(chunks(["{nonsense"])).await.unwrap_err();
     let not_json = ProviderError::Failed("the answer is not JSON".to_owned());
-    assert_eq!(cut.error, not_json);
+    assert_eq!(odd.error, not_json);
     let empty = outcome(chunks(["{}"])).await.unwrap_err();
-    assert_eq!(empty.again, Again::Soon);
+    assert_eq!(empty.cause, Cause::Moment(None));
 }
 
 #[tokio::test(start_paused = true)]

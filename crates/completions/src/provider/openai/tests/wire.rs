@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use super::super::wire::{Request, bill, refusal, text};
+use super::super::refusal::Refusal;
+use super::super::wire::{Request, bill, text};
 use crate::provider::tests::prompt;
-use crate::provider::{Bill, Role, Turn};
+use crate::provider::{Bill, ProviderError, Role, Turn};
 
 #[test]
 fn a_plain_question_is_one_message() {
@@ -50,6 +51,80 @@ fn everything_known_is_sent_in_order_and_apart() {
 }
 
 #[test]
+fn parameters_go_along_and_change_nothing_of_ours() {
+    let mut prompt = prompt("Why?");
+    prompt.max_output_tokens = 100;
+    let parameters = json!({
+        "temperature": 0.5, "stop": ["x"], "model": "other", "messages": [], "stream": false,
+        "stream_options": null, "max_completion_tokens": 7,
+    });
+    prompt.parameters = parameters.as_object().unwrap().clone();
+    let sent = serde_json::to_value(Request::new(&prompt)).unwrap();
+    assert_eq!(
+        sent,
+        json!({
+            "model": "gpt-3.5-turbo-0125",
+            "messages": [{"role": "user", "content": "Why?"}],
+            "max_completion_tokens": 7,
+            "stream": true,
+            "stream_options": {"include_usage": true},
+            "temperature": 0.5,
+            "stop": ["x"],
+        })
+    );
+    for (asked, sent) in [(json!(99), 99), (json!(101), 100), (json!("many"), 100)] {
+        prompt.parameters = [("max_tokens".to_owned(), asked)].into_iter().collect();
+        let request = serde_json::to_value(Request::new(&prompt)).unwrap();
+        assert_eq!(request["max_tokens"], sent);
+    }
+}
+
+#[test]
+fn whose_fault_a_status_is() {
+    use crate::provider::Cause;
+    let told = Some(std::time::Duration::from_secs(3));
+    for (status, answer, cause) in [
+        (400, json!({"error": {"message": "x"}}), Cause::Request),
+        (422, json!({}), Cause::Request),
+        (
+            400,
+            json!({"error": {"code": "context_length_exceeded"}}),
+            Cause::Length,
+        ),
+        (413, json!({}), Cause::Length),
+        (401, json!({}), Cause::Key),
+        (403, json!({}), Cause::Key),
+        (429, json!({}), Cause::Limited(told)),
+        (
+            429,
+            json!({"error": {"type": "insufficient_quota"}}),
+            Cause::Key,
+        ),
+        (404, json!({}), Cause::Settings),
+        (307, json!({}), Cause::Settings),
+        (408, json!({}), Cause::Moment(told)),
+        (500, json!({}), Cause::Moment(told)),
+        (529, json!({}), Cause::Moment(told)),
+    ] {
+        let refusal = Refusal::find(&answer).unwrap_or_default();
+        assert_eq!(refusal.with_status(status, told).cause, cause, "{status}");
+    }
+}
+
+#[test]
+fn a_message_is_told_to_the_caller_and_bounded() {
+    let long = "ä".repeat(3_000);
+    let refusal = Refusal::find(&json!({"error": {"message": long}})).unwrap();
+    let ProviderError::Refused { said, message } = refusal.with_status(400, None).error else {
+        panic!("another error");
+    };
+    assert_eq!(
+        (said.as_str(), message.len()),
+        ("status 400, unknown", 2048)
+    );
+}
+
+#[test]
 fn refusals_are_known_by_a_word_and_never_repeat_their_message() {
     let canary = "canary ".repeat(20);
     for (answer, code, too_long) in [
@@ -81,11 +156,13 @@ fn refusals_are_known_by_a_word_and_never_repeat_their_message() {
         (json!({"error": canary}), "unknown", false),
         (json!({"error": {}}), "unknown", false),
     ] {
-        let found = refusal(&answer).unwrap();
-        assert_eq!((found.code.as_str(), found.too_long), (code, too_long));
+        let found = Refusal::find(&answer).unwrap();
+        assert_eq!((found.code(), found.too_long), (code, too_long));
+        let failure = found.with_status(500, None);
+        assert!(!failure.error.to_string().contains("canary"));
     }
     for answer in [json!({}), json!({"error": null}), json!([]), json!(1)] {
-        assert_eq!(refusal(&answer), None, "{answer}");
+        assert_eq!(Refusal::find(&answer), None, "{answer}");
     }
 }
 

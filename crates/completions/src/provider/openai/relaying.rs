@@ -1,0 +1,81 @@
+//! An answer that is handed on as it is, event by event. Errors are noticed; all else is looked at by whoever takes it.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::time::timeout;
+
+use super::raw::{Body, Raw, RawReading};
+use super::refusal::Refusal;
+use crate::provider::fields::Fields;
+use crate::provider::{Bill, Cause, Failure, ProviderError, Relay, Said};
+
+/// What is left of an answer. Holds the connection: dropping it closes that.
+pub(super) struct Relaying {
+    raw: RawReading,
+    /// The whole answer was handed on.
+    whole: bool,
+}
+
+impl Relaying {
+    pub(super) fn new(body: Body) -> Self {
+        Self {
+            raw: RawReading::new(body),
+            whole: false,
+        }
+    }
+
+    /// The next event, however long it takes.
+    pub(super) async fn next(&mut self) -> Result<Said, Failure> {
+        let data = match self.raw.next().await? {
+            Raw::Event(data) => data,
+            Raw::Whole(data) => {
+                self.whole = true;
+                data
+            }
+            Raw::Done => return Ok(Said::End(Bill::Unknown)),
+            Raw::Over(_) if self.whole => return Ok(Said::End(Bill::Unknown)),
+            Raw::Over(cause) => {
+                let text = format!("the answer was cut: {cause}");
+                return Err(Failure::new(Cause::Moment(None), text));
+            }
+        };
+        let Some(fields) = Fields::parse(data.as_bytes()) else {
+            return Err(Failure::new(Cause::Provider, "an event is no JSON object"));
+        };
+        let is_error = fields.get("error").is_some_and(|error| error != "null");
+        if is_error || fields.get("object") == Some("\"error\"") {
+            let refusal = serde_json::from_str(&data).ok();
+            if let Some(refusal) = refusal.and_then(|answer| Refusal::find(&answer)) {
+                return Err(refusal.in_answer());
+            }
+        }
+        Ok(Said::Data(data))
+    }
+
+    /// The answer from `first` on. Each further event may take `idle`.
+    pub(super) fn into_relay(self, first: Said, idle: Duration) -> Relay {
+        let rest = match first {
+            Said::Data(_) => Some(self),
+            Said::End(_) => None,
+        };
+        let rest = stream::unfold(rest, move |relaying| async move {
+            let mut relaying = relaying?;
+            let said = relaying.next_within(idle).await;
+            let more = matches!(said, Ok(Said::Data(_))).then_some(relaying);
+            Some((said, more))
+        });
+        stream::once(async { Ok(first) }).chain(rest).boxed()
+    }
+
+    async fn next_within(&mut self, idle: Duration) -> Result<Said, ProviderError> {
+        match timeout(idle, self.next()).await {
+            Ok(said) => said.map_err(|failure| failure.error),
+            Err(_) => Err(ProviderError::Failed(format!(
+                "no text for {} ms",
+                idle.as_millis()
+            ))),
+        }
+    }
+}
