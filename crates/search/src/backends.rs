@@ -80,6 +80,15 @@ impl Backends {
         Ok(thread)
     }
 
+    /// The same; `None` when it is gone.
+    pub(crate) async fn thread_if_any(
+        &self,
+        user_id: Uuid,
+        thread_id: Uuid,
+    ) -> Result<Option<Thread>, Error> {
+        unless_gone(self.thread(user_id, thread_id).await)
+    }
+
     /// Messages of one of the user's threads after a place in it; `None` when the thread is gone.
     pub(crate) async fn messages(
         &self,
@@ -156,7 +165,7 @@ fn inner<T>(reply: Result<Response<T>, Status>) -> Result<T, Error> {
 fn unless_gone<T>(reply: Result<T, Error>) -> Result<Option<T>, Error> {
     match reply {
         Ok(reply) => Ok(Some(reply)),
-        Err(error) if error.refusal() == Some(Reason::ThreadNotFound) => Ok(None),
+        Err(error) if error.is_thread_not_found() => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -31,11 +31,12 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// What another service's refusal was about, if it was one.
-    pub(crate) fn refusal(&self) -> Option<Reason> {
+    /// Whether the thread is gone, or was never the user's.
+    pub(crate) fn is_thread_not_found(&self) -> bool {
         match self {
-            Self::Refused(fault) => Some(fault.reason),
-            _ => None,
+            Self::ThreadNotFound => true,
+            Self::Refused(fault) => fault.reason == Reason::ThreadNotFound,
+            _ => false,
         }
     }
 }

@@ -129,8 +129,8 @@ impl Finder {
             let ids: Vec<Uuid> = subjects.iter().map(|subject| subject.id).collect();
             let progress = space.progress(&ids).await?;
             for thread in subjects {
-                let indexed_seq = progress.get(&thread.id).copied().unwrap_or(0);
-                if indexed_seq >= thread.last_seq {
+                let progress = progress.get(&thread.id).copied().unwrap_or_default();
+                if progress.covers(thread) {
                     continue;
                 }
                 let whole = !budget.is_spent()

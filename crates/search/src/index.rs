@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use confab_rpc::threads::{Message, MessageState};
+use confab_rpc::threads::{ListMessagesResponse, Message};
 use confab_rpc::time;
 use confab_runtime::Clock;
 use tokio::time::Instant;
@@ -13,7 +13,8 @@ use uuid::Uuid;
 use crate::backends::Backends;
 use crate::chunk::chunks;
 use crate::error::Error;
-use crate::store::{Embedded, Space, Store, Subject};
+use crate::reading::Reading;
+use crate::store::{Embedded, IDS, Progress, Space, Store, Subject};
 use crate::turns::Turns;
 use crate::vector::quantise;
 
@@ -59,21 +60,6 @@ impl Budget {
     }
 }
 
-/// A thread as far as it is read.
-struct Reading<'a> {
-    space: &'a Space,
-    thread: &'a Subject,
-    /// Everything up to here is in the index, or in `batch`.
-    indexed_seq: i64,
-    /// Of those in the index.
-    stored_seq: i64,
-    /// An answer that is still being written holds `indexed_seq` back: it is looked at again.
-    held: bool,
-    batch: Vec<Message>,
-    /// Pieces of what is in the batch.
-    texts: usize,
-}
-
 impl Indexer {
     pub(crate) fn new(backends: Backends, store: Store, clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -98,19 +84,18 @@ impl Indexer {
         };
         let known = space.progress(&[thread.id]).await?;
         let mut reading = Reading::from(space, thread, known.get(&thread.id).copied());
-        let mut after = reading.indexed_seq;
+        if reading.progress.deletions < thread.deletions {
+            if !self.prune(user, thread, space, budget).await? {
+                return Ok(false);
+            }
+            reading.pruned();
+        }
+        let mut after = reading.progress.seq;
         while !budget.is_spent() {
-            let limit = budget.messages.min(PAGE);
-            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-            let page = self
-                .backends
-                .messages(user, thread.id, after, limit)
-                .await?;
-            let Some(page) = page else {
+            let Some(page) = self.page(user, thread, after, budget).await? else {
                 self.store.remove_thread(thread.id).await?;
                 return Ok(true);
             };
-            budget.messages = budget.messages.saturating_sub(page.messages.len());
             after = page.messages.last().map_or(after, |last| last.seq);
             if !self.take(&mut reading, page.messages, budget).await? {
                 return Ok(false);
@@ -125,6 +110,77 @@ impl Indexer {
         Ok(false)
     }
 
+    /// Takes what was deleted out of a space; says whether that was possible within the budget.
+    async fn prune(
+        &self,
+        user: Uuid,
+        thread: &Subject,
+        space: &Space,
+        budget: &mut Budget,
+    ) -> Result<bool, Error> {
+        let mut after = 0;
+        while !budget.is_spent() {
+            let Some(page) = self.page(user, thread, after, budget).await? else {
+                return Ok(true);
+            };
+            let last = page.messages.last().filter(|_| page.more);
+            let to = last.map_or(i64::MAX, |last| last.seq);
+            let mut gone = space.present(thread.id, after + 1, to).await?;
+            for message in &page.messages {
+                gone.remove(&message.seq);
+            }
+            let gone: Vec<i64> = gone.into_iter().collect();
+            for some in gone.chunks(IDS) {
+                space.remove(thread.id, some).await?;
+            }
+            if !page.more {
+                return Ok(true);
+            }
+            after = to;
+        }
+        Ok(false)
+    }
+
+    /// The next messages of a thread; `None` when it is gone.
+    async fn page(
+        &self,
+        user: Uuid,
+        thread: &Subject,
+        after: i64,
+        budget: &mut Budget,
+    ) -> Result<Option<ListMessagesResponse>, Error> {
+        let limit = u32::try_from(budget.messages.min(PAGE)).unwrap_or(u32::MAX);
+        let page = self
+            .backends
+            .messages(user, thread.id, after, limit)
+            .await?;
+        let read = page.as_ref().map_or(0, |page| page.messages.len());
+        budget.messages = budget.messages.saturating_sub(read);
+        Ok(page)
+    }
+
+    /// Takes what was deleted of a thread out of every space, without adding to them.
+    pub(crate) async fn forget_deleted(&self, user: Uuid, thread: &Subject) -> Result<(), Error> {
+        let _turn = self.turns.take(thread.id, None).await;
+        for space in self.store.spaces_of(thread.id).await? {
+            let stored = space.progress(&[thread.id]).await?.remove(&thread.id);
+            let Some(stored) = stored.filter(|stored| stored.deletions < thread.deletions) else {
+                continue;
+            };
+            let mut budget = Budget::unbounded();
+            if self.prune(user, thread, &space, &mut budget).await? {
+                let progress = Progress {
+                    deletions: thread.deletions,
+                    ..stored
+                };
+                space
+                    .put(thread, progress, Vec::new(), self.clock.now())
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes new vectors of messages that changed.
     pub(crate) async fn refresh(
         &self,
@@ -136,7 +192,9 @@ impl Indexer {
             return Ok(());
         };
         let embedded = self.embed(space, messages).await?;
-        Ok(space.put(thread, 0, embedded, self.clock.now()).await?)
+        Ok(space
+            .put(thread, Progress::default(), embedded, self.clock.now())
+            .await?)
     }
 
     /// Indexes a page but for the last batch; false when the time was up.
@@ -171,19 +229,16 @@ impl Indexer {
     }
 
     async fn flush(&self, reading: &mut Reading<'_>) -> Result<(), Error> {
-        if reading.batch.is_empty() && reading.indexed_seq == reading.stored_seq {
+        let Some(progress) = reading.due() else {
             return Ok(());
-        }
+        };
         let embedded = self.embed(reading.space, &reading.batch).await?;
         let now = self.clock.now();
-        let (thread, indexed_seq) = (reading.thread, reading.indexed_seq);
         reading
             .space
-            .put(thread, indexed_seq, embedded, now)
+            .put(reading.thread, progress, embedded, now)
             .await?;
-        reading.stored_seq = indexed_seq;
-        reading.batch.clear();
-        reading.texts = 0;
+        reading.written();
         Ok(())
     }
 
@@ -231,41 +286,6 @@ impl Indexer {
             }
         }
         Ok(vectors)
-    }
-}
-
-impl<'a> Reading<'a> {
-    fn from(space: &'a Space, thread: &'a Subject, indexed_seq: Option<i64>) -> Self {
-        let indexed_seq = indexed_seq.unwrap_or(0);
-        Self {
-            space,
-            thread,
-            indexed_seq,
-            stored_seq: indexed_seq,
-            held: false,
-            batch: Vec::new(),
-            texts: 0,
-        }
-    }
-
-    /// Takes the next message, of which so many texts need vectors.
-    fn add(&mut self, message: Message, texts: usize) {
-        let streaming = message.state() == MessageState::Streaming;
-        self.held |= streaming;
-        if !self.held {
-            self.indexed_seq = message.seq;
-        }
-        if texts > 0 && !streaming {
-            self.texts += texts;
-            self.batch.push(message);
-        }
-    }
-
-    /// The log is read to its end: what was not told has been deleted.
-    fn reach_end(&mut self) {
-        if !self.held {
-            self.indexed_seq = self.indexed_seq.max(self.thread.last_seq);
-        }
     }
 }
 

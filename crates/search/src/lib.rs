@@ -15,6 +15,7 @@ mod find;
 mod index;
 mod query;
 mod ranking;
+mod reading;
 mod scope;
 mod service;
 mod settings;

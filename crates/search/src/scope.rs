@@ -56,5 +56,6 @@ pub(crate) fn subject(thread: &Thread) -> Option<Subject> {
         id: thread.id.parse().ok()?,
         number: thread.number,
         last_seq: thread.last_seq,
+        deletions: thread.deletions,
     })
 }

@@ -1,20 +1,22 @@
-//! Removes what nobody finds any more: vectors of threads that were deleted, and of models that are no longer used.
+//! Removes what nobody finds any more: vectors of threads and messages that were deleted, and of models that are no longer
+//! used.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use confab_rpc::Fault;
 use confab_runtime::Tasks;
 use uuid::Uuid;
 
 use crate::error::Error;
 use crate::index::Indexer;
-use crate::store::Unchecked;
+use crate::scope::subject;
+use crate::store::{SpaceRow, Unchecked};
 
 const INTERVAL: Duration = Duration::from_mins(10);
 
-/// A thread is looked for once in this time.
+/// A thread is looked for once in this time, and what is not used is kept as long.
 const AGE: TimeDelta = TimeDelta::hours(24);
 
 /// Threads that one sweep looks for, or that are removed in one statement.
@@ -47,36 +49,52 @@ impl Sweep {
 
     /// Sweeps once.
     pub(crate) async fn run(&self) -> Result<(), Error> {
-        self.forget_models().await?;
-        let before = self.indexer.clock.now() - AGE;
-        for thread in self.indexer.store.unchecked(before, THREADS).await? {
-            self.look_for(thread).await?;
-        }
-        Ok(())
-    }
-
-    async fn forget_models(&self) -> Result<(), Error> {
         let store = &self.indexer.store;
-        let models: Vec<&str> = self.models.iter().map(String::as_str).collect();
-        for space in store.spaces_besides(&models).await? {
-            while !store.remove_some(&space, THREADS).await? {}
-            tracing::info!(
-                model = space.model,
-                "removed the vectors of a model that is not used"
-            );
+        let before = self.indexer.clock.now() - AGE;
+        let spaces = store.spaces().await?.into_iter();
+        let (used, unused): (Vec<_>, Vec<_>) =
+            spaces.partition(|space| self.models.contains(&space.model));
+        for space in unused {
+            self.forget(&space, before).await?;
+        }
+        let used: Vec<i64> = used.iter().map(|space| space.id).collect();
+        for thread in store.unchecked(&used, before, THREADS).await? {
+            self.look_for(&used, thread).await?;
         }
         Ok(())
     }
 
-    async fn look_for(&self, thread: Unchecked) -> Result<(), Error> {
-        let located = self.indexer.backends.locate(thread.number).await?;
-        let is_it = |id: &str| id.parse() == Ok::<Uuid, uuid::Error>(thread.id);
-        if located.is_some_and(|located| is_it(&located.thread_id)) {
-            let now = self.indexer.clock.now();
-            self.indexer.store.checked(thread.id, now).await?;
-        } else {
-            self.indexer.store.remove_thread(thread.id).await?;
+    /// Removes a space that no process writes to, not even one with other settings.
+    async fn forget(&self, space: &SpaceRow, before: DateTime<Utc>) -> Result<(), Error> {
+        let store = &self.indexer.store;
+        if store.is_in_use(space, before).await? {
+            return Ok(());
         }
+        while !store.remove_some(space, THREADS).await? {}
+        tracing::info!(
+            model = space.model,
+            "removed the vectors of a model that is not used"
+        );
         Ok(())
+    }
+
+    async fn look_for(&self, spaces: &[i64], thread: Unchecked) -> Result<(), Error> {
+        let Indexer {
+            backends,
+            store,
+            clock,
+            ..
+        } = &*self.indexer;
+        let located = backends.locate(thread.number).await?;
+        let owner = located.and_then(|located| located.owner_id.parse::<Uuid>().ok());
+        let found = match owner {
+            Some(owner) => backends.thread_if_any(owner, thread.id).await?,
+            None => None,
+        };
+        let (Some(owner), Some(found)) = (owner, found.as_ref().and_then(subject)) else {
+            return Ok(store.remove_thread(thread.id).await?);
+        };
+        self.indexer.forget_deleted(owner, &found).await?;
+        Ok(store.checked(spaces, thread.id, clock.now()).await?)
     }
 }

@@ -48,6 +48,8 @@ fn indexed_thread() -> TableCreateStatement {
         .col(ColumnDef::new("thread_number").big_integer().not_null())
         // Every message up to here has its vectors, or nothing that a vector could be made of.
         .col(ColumnDef::new("indexed_seq").big_integer().not_null())
+        // How many of the thread's messages were deleted when it was last looked at for those.
+        .col(ColumnDef::new("deletions").big_integer().not_null())
         // When the thread was last known to exist.
         .col(time("checked_at"))
         .primary_key(Index::create().col("thread_id").col("space_id"))

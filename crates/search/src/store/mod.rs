@@ -5,17 +5,13 @@
 mod space;
 mod thread;
 mod vector;
-
-use std::collections::{HashMap, HashSet};
+mod vectors;
 
 use chrono::{DateTime, Utc};
 use confab_database::Database;
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::sea_query::{Expr, Func, OnConflict};
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
-};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 pub(crate) use space::Model as SpaceRow;
@@ -33,6 +29,24 @@ pub(crate) struct Subject {
     pub(crate) id: Uuid,
     pub(crate) number: i64,
     pub(crate) last_seq: i64,
+    /// How many of its messages were deleted.
+    pub(crate) deletions: i64,
+}
+
+/// How far a thread is in the index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Every message up to here has its vectors, or nothing that a vector could be made of.
+    pub(crate) seq: i64,
+    /// So many deletions have been taken into account.
+    pub(crate) deletions: i64,
+}
+
+impl Progress {
+    /// Whether the index holds all that it can of a thread, and nothing that was deleted.
+    pub(crate) fn covers(&self, thread: &Subject) -> bool {
+        self.seq >= thread.last_seq && self.deletions >= thread.deletions
+    }
 }
 
 /// Vectors of one message's text, to be written; none of a text that no vector can be made of.
@@ -108,12 +122,23 @@ impl Store {
         Ok(row.id)
     }
 
-    /// The spaces of models that are none of these.
-    pub(crate) async fn spaces_besides(&self, models: &[&str]) -> Result<Vec<SpaceRow>, DbErr> {
-        space::Entity::find()
-            .filter(space::Column::Model.is_not_in(models.iter().copied()))
-            .all(self.database.read())
-            .await
+    /// All there are.
+    pub(crate) async fn spaces(&self) -> Result<Vec<SpaceRow>, DbErr> {
+        space::Entity::find().all(self.database.read()).await
+    }
+
+    /// Whether something was written to a space since then.
+    pub(crate) async fn is_in_use(
+        &self,
+        space: &SpaceRow,
+        since: DateTime<Utc>,
+    ) -> Result<bool, DbErr> {
+        let recent = thread::Entity::find()
+            .filter(thread::Column::SpaceId.eq(space.id))
+            .filter(thread::Column::CheckedAt.gte(since))
+            .one(self.database.read())
+            .await?;
+        Ok(recent.is_some())
     }
 
     /// Removes some threads of a space, and the space when none is left; says whether it is gone.
@@ -140,9 +165,10 @@ impl Store {
         Ok(false)
     }
 
-    /// Threads that nobody has looked for since then, the longest unseen first.
+    /// Threads of these spaces that nobody has looked for since then, the longest unseen first.
     pub(crate) async fn unchecked(
         &self,
+        spaces: &[i64],
         since: DateTime<Utc>,
         limit: u64,
     ) -> Result<Vec<Unchecked>, DbErr> {
@@ -150,6 +176,7 @@ impl Store {
             .select_only()
             .column(thread::Column::ThreadId)
             .column(thread::Column::ThreadNumber)
+            .filter(thread::Column::SpaceId.is_in(spaces.iter().copied()))
             .filter(thread::Column::CheckedAt.lt(since))
             .order_by_asc(thread::Column::CheckedAt)
             .limit(limit)
@@ -160,11 +187,39 @@ impl Store {
         Ok(rows.map(|(id, number)| Unchecked { id, number }).collect())
     }
 
+    /// The spaces that a thread is in.
+    pub(crate) async fn spaces_of(&self, thread: Uuid) -> Result<Vec<Space>, DbErr> {
+        let ids: Vec<i64> = thread::Entity::find()
+            .select_only()
+            .column(thread::Column::SpaceId)
+            .filter(thread::Column::ThreadId.eq(thread))
+            .into_tuple()
+            .all(self.database.read())
+            .await?;
+        let rows = space::Entity::find()
+            .filter(space::Column::Id.is_in(ids))
+            .all(self.database.read())
+            .await?;
+        let spaces = rows.into_iter().map(|row| Space {
+            database: self.database.clone(),
+            id: row.id,
+            model: row.model,
+            dimensions: usize::try_from(row.dimensions).unwrap_or_default(),
+        });
+        Ok(spaces.collect())
+    }
+
     /// The thread is there.
-    pub(crate) async fn checked(&self, thread: Uuid, now: DateTime<Utc>) -> Result<(), DbErr> {
+    pub(crate) async fn checked(
+        &self,
+        spaces: &[i64],
+        thread: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<(), DbErr> {
         thread::Entity::update_many()
             .col_expr(thread::Column::CheckedAt, Expr::value(now))
             .filter(thread::Column::ThreadId.eq(thread))
+            .filter(thread::Column::SpaceId.is_in(spaces.iter().copied()))
             .exec(self.database.write())
             .await?;
         Ok(())
@@ -177,161 +232,5 @@ impl Store {
             .exec(self.database.write())
             .await?;
         Ok(())
-    }
-}
-
-impl Space {
-    /// How far each of these threads is indexed; one that is left out is not indexed at all. At most [`IDS`].
-    pub(crate) async fn progress(&self, threads: &[Uuid]) -> Result<HashMap<Uuid, i64>, DbErr> {
-        let rows: Vec<(Uuid, i64)> = thread::Entity::find()
-            .select_only()
-            .column(thread::Column::ThreadId)
-            .column(thread::Column::IndexedSeq)
-            .filter(thread::Column::SpaceId.eq(self.id))
-            .filter(thread::Column::ThreadId.is_in(threads.iter().copied()))
-            .into_tuple()
-            .all(self.database.read())
-            .await?;
-        Ok(rows.into_iter().collect())
-    }
-
-    /// Which messages of a stretch of a thread have vectors.
-    pub(crate) async fn present(
-        &self,
-        thread: Uuid,
-        from_seq: i64,
-        to_seq: i64,
-    ) -> Result<HashSet<i64>, DbErr> {
-        let seqs: Vec<i64> = vector::Entity::find()
-            .select_only()
-            .column(vector::Column::Seq)
-            .filter(vector::Column::SpaceId.eq(self.id))
-            .filter(vector::Column::ThreadId.eq(thread))
-            .filter(vector::Column::Seq.between(from_seq, to_seq))
-            .filter(vector::Column::Chunk.eq(0))
-            .into_tuple()
-            .all(self.database.read())
-            .await?;
-        Ok(seqs.into_iter().collect())
-    }
-
-    /// Writes the vectors of messages in place of those they had, and that the thread is indexed up to `indexed_seq`, if
-    /// it was not further already. Two processes may write the same.
-    pub(crate) async fn put(
-        &self,
-        thread: &Subject,
-        indexed_seq: i64,
-        messages: Vec<Embedded>,
-        now: DateTime<Utc>,
-    ) -> Result<(), DbErr> {
-        let transaction = self.database.begin().await?;
-        // Locks the thread's row, so that a message's old vectors and new ones of another process do not mix.
-        self.advance(&transaction, thread, indexed_seq, now).await?;
-        if !messages.is_empty() {
-            let seqs = messages.iter().map(|message| message.seq);
-            vector::Entity::delete_many()
-                .filter(vector::Column::SpaceId.eq(self.id))
-                .filter(vector::Column::ThreadId.eq(thread.id))
-                .filter(vector::Column::Seq.is_in(seqs))
-                .exec(&transaction)
-                .await?;
-        }
-        let rows = messages.into_iter().flat_map(|message| {
-            let head = (message.seq, message.message_id, message.updated_at);
-            let chunks = (0_i16..).zip(message.chunks);
-            chunks.map(move |(chunk, vector)| self.row(thread.id, head, chunk, vector))
-        });
-        let rows: Vec<_> = rows.collect();
-        if !rows.is_empty() {
-            vector::Entity::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model))
-                .exec_without_returning(&transaction)
-                .await?;
-        }
-        transaction.commit().await
-    }
-
-    /// Removes messages of a thread.
-    pub(crate) async fn remove(&self, thread: Uuid, seqs: &[i64]) -> Result<(), DbErr> {
-        vector::Entity::delete_many()
-            .filter(vector::Column::ThreadId.eq(thread))
-            .filter(vector::Column::SpaceId.eq(self.id))
-            .filter(vector::Column::Seq.is_in(seqs.iter().copied()))
-            .exec(self.database.write())
-            .await?;
-        Ok(())
-    }
-
-    async fn advance(
-        &self,
-        transaction: &impl ConnectionTrait,
-        thread: &Subject,
-        indexed_seq: i64,
-        now: DateTime<Utc>,
-    ) -> Result<(), DbErr> {
-        let row = thread::Model {
-            space_id: self.id,
-            thread_id: thread.id,
-            thread_number: thread.number,
-            indexed_seq,
-            checked_at: now,
-        };
-        let column = (thread::Entity, thread::Column::IndexedSeq);
-        let further = Func::greatest([Expr::col(column), Expr::value(indexed_seq)]);
-        let update = OnConflict::columns([thread::Column::SpaceId, thread::Column::ThreadId])
-            .update_column(thread::Column::CheckedAt)
-            .value(thread::Column::IndexedSeq, further)
-            .to_owned();
-        thread::Entity::insert(row.into_active_model())
-            .on_conflict(update)
-            .exec_without_returning(transaction)
-            .await?;
-        Ok(())
-    }
-
-    fn row(
-        &self,
-        thread_id: Uuid,
-        (seq, message_id, updated_at): (i64, i64, DateTime<Utc>),
-        chunk: i16,
-        vector: Vec<u8>,
-    ) -> VectorRow {
-        VectorRow {
-            space_id: self.id,
-            thread_id,
-            seq,
-            chunk,
-            message_id,
-            updated_at,
-            vector,
-        }
-    }
-
-    /// The vectors of these threads after a row, ordered by thread, message and piece: a page of them, empty at the end.
-    /// The ids are in ascending order, at most [`IDS`], and none is before the row's.
-    pub(crate) async fn page(
-        &self,
-        threads: &[Uuid],
-        after: Option<&VectorRow>,
-    ) -> Result<Vec<VectorRow>, DbErr> {
-        let mut query = vector::Entity::find()
-            .filter(vector::Column::SpaceId.eq(self.id))
-            .filter(vector::Column::ThreadId.is_in(threads.iter().copied()));
-        if let Some(row) = after {
-            let same_message = Condition::all()
-                .add(vector::Column::Seq.eq(row.seq))
-                .add(vector::Column::Chunk.gt(row.chunk));
-            let behind = Condition::any()
-                .add(vector::Column::ThreadId.ne(row.thread_id))
-                .add(vector::Column::Seq.gt(row.seq))
-                .add(same_message);
-            query = query.filter(behind);
-        }
-        query
-            .order_by_asc(vector::Column::ThreadId)
-            .order_by_asc(vector::Column::Seq)
-            .order_by_asc(vector::Column::Chunk)
-            .limit(PAGE as u64)
-            .all(self.database.read())
-            .await
     }
 }

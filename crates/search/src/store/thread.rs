@@ -11,6 +11,7 @@ pub(crate) struct Model {
     pub(crate) thread_id: Uuid,
     pub(crate) thread_number: i64,
     pub(crate) indexed_seq: i64,
+    pub(crate) deletions: i64,
     pub(crate) checked_at: DateTimeUtc,
 }
 

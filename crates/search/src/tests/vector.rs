@@ -1,5 +1,4 @@
 //! Vectors in bytes.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use proptest::prelude::*;
 

@@ -28,7 +28,7 @@ async fn a_strangers_messages_are_never_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_message_is_not_found_and_leaves_the_index() {
+async fn a_deleted_message_leaves_the_index_with_the_next_search_whatever_it_is_for() {
     for world in World::both().await {
         let user = uuid();
         let thread = world.thread(&user).await;
@@ -36,8 +36,11 @@ async fn a_deleted_message_is_not_found_and_leaves_the_index() {
         world.say(&thread, "a garden").await;
         assert_eq!(world.find(&user, "secret garden").await.len(), 2);
         world.delete_message(&user, &message).await;
-        assert_eq!(world.find(&user, "secret garden").await, ["a garden"]);
+        let made = world.embedder.made();
+        assert!(world.find(&user, "something else").await.is_empty());
         assert_eq!(world.vectors().await, 1);
+        assert_eq!(world.find(&user, "secret garden").await, ["a garden"]);
+        assert_eq!(world.embedder.made(), made + 2, "only the queries");
     }
 }
 
@@ -61,6 +64,32 @@ async fn many_deleted_messages_do_not_hide_the_others() {
         };
         let found = world.search.find(found).await.unwrap();
         assert_eq!(texts(&found), ["pelican and other birds"]);
+        assert_eq!(world.vectors().await, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_deleted_during_a_search_are_not_found_by_it() {
+    for world in World::both().await {
+        let user = uuid();
+        let thread = world.thread(&user).await;
+        let mut gone = Vec::new();
+        for _ in 0..50 {
+            gone.push(world.say(&thread, "pelican").await);
+        }
+        world.say(&thread, "pelican and other birds").await;
+        assert_eq!(world.find(&user, "pelican").await.len(), 10);
+        world.embedder.hold();
+        let finding = world.search.find(request(&user, "pelican"));
+        let deleting = async {
+            world.embedder.held().await;
+            for message in &gone {
+                world.delete_message(&user, message).await;
+            }
+            world.embedder.release();
+        };
+        let (found, ()) = tokio::join!(finding, deleting);
+        assert_eq!(texts(&found.unwrap()), ["pelican and other birds"]);
         assert_eq!(world.vectors().await, 1);
     }
 }
