@@ -13,8 +13,8 @@ pub(crate) enum Error {
     /// There is no such message, or it is not this run's answer.
     #[error("there is no such message")]
     MessageNotFound,
-    /// The `client_msg_id` or the run stands for another question already.
-    #[error("this key was used before for another message")]
+    /// The `client_msg_id` or the run stands for another message already, or for one that was deleted.
+    #[error("this key was used before, for another message or one that was deleted")]
     KeyReused,
     /// Somebody wrote after what the caller knows.
     #[error("a later write came before this one")]

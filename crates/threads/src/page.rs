@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 const THREADS: u32 = 10_000;
 /// The most messages of a page.
 pub(crate) const MESSAGES: u32 = 500;
-/// The most bytes of text of a page. One message is never longer, so every page has one.
+/// The most bytes of text and files of a page. It has one message at least, which is hardly longer.
 pub(crate) const BYTES: i64 = 2 * 1024 * 1024;
 
 /// The part of a log that is asked for.

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::log::bytes;
+use super::log::weight;
 use super::message::Attachments;
 use super::{Threads, message, thread};
 use crate::answer::{Receipt, State};
@@ -108,13 +108,13 @@ impl Threads<'_> {
             .await
     }
 
-    /// How many bytes each of these messages has.
+    /// How much room each of these messages takes.
     async fn lengths(&self, ids: &[i64]) -> Result<HashMap<i64, i64>, DbErr> {
         let lengths: Vec<(i64, i64)> = self
             .there()
             .select_only()
             .column(message::Column::Id)
-            .expr_as(bytes(), "bytes")
+            .expr_as(weight(), "bytes")
             .filter(message::Column::Id.is_in(ids.iter().copied()))
             .into_tuple()
             .all(self.database.read())

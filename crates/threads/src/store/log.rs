@@ -43,7 +43,7 @@ impl Threads<'_> {
         let rows = message::Entity::find()
             .select_only()
             .column(message::Column::Seq)
-            .expr_as(bytes(), "bytes")
+            .expr_as(weight(), "bytes")
             .filter(message::Column::Thread.eq(thread))
             .filter(message::Column::State.ne(State::Deleted))
             .filter(message::Column::Seq.gt(bounds.after))
@@ -62,6 +62,15 @@ impl Threads<'_> {
 
 /// How long a message's text is in UTF-8. Both databases know without reading it.
 pub(super) fn bytes() -> Expr {
-    Expr::expr(Func::cust("octet_length").arg(Expr::col(message::Column::Content)))
-        .cast_as("bigint")
+    octets(Expr::col(message::Column::Content))
+}
+
+/// About how many bytes a message takes in a reply: its text and its files.
+pub(super) fn weight() -> Expr {
+    let files = Expr::col((message::Entity, message::Column::Attachments)).cast_as("text");
+    bytes().add(octets(files))
+}
+
+fn octets(text: Expr) -> Expr {
+    Expr::expr(Func::cust("octet_length").arg(text)).cast_as("bigint")
 }

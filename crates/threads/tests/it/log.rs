@@ -1,14 +1,16 @@
 //! Reading a thread's log, whatever was done to it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::collections::HashSet;
+
 use confab_rpc::Reason;
-use confab_rpc::threads::{ListMessagesRequest, Message};
+use confab_rpc::threads::{AppendMessageRequest, AttachmentRef, ListMessagesRequest, Message};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
 
-use crate::world::{World, all, checkpoint, finish, keyed, question, uuid};
+use crate::world::{World, all, checkpoint, finish, keyed, question, said, uuid};
 
 fn seqs(messages: &[Message]) -> Vec<i64> {
     messages.iter().map(|message| message.seq).collect()
@@ -83,14 +85,15 @@ async fn a_page_ends_at_two_mebibytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_largest_page_of_files_fits_into_a_reply() {
+async fn pages_of_many_files_fit_into_replies() {
     for world in World::both().await {
         let user = uuid();
         let thread = world.thread(&user).await.id;
-        let file = confab_rpc::threads::AttachmentRef {
+        let file = AttachmentRef {
             id: uuid(),
             name: "x".repeat(255),
-            ..Default::default()
+            title: "x".repeat(1020),
+            size: i64::MAX,
         };
         for _ in 0..250 {
             let mut request = question(&user, &thread, &"x".repeat(8 << 10));
@@ -98,8 +101,15 @@ async fn the_largest_page_of_files_fits_into_a_reply() {
             request.model = "x".repeat(255);
             world.append(request).await.unwrap();
         }
-        let (page, more) = world.page(all(&user, &thread)).await.unwrap();
-        assert_eq!((page.len(), more), (500, false));
+        let whole = ListMessagesRequest {
+            limit: 500,
+            ..all(&user, &thread)
+        };
+        let log = read(&world, whole).await;
+        assert_eq!(seqs(&log), (1..=500).collect::<Vec<_>>());
+        let ids: Vec<i64> = log.iter().map(|message| message.id).collect();
+        let (found, more) = world.messages(&user, &ids).await.unwrap();
+        assert_eq!((&found[..], more), (&log[..found.len()], true));
     }
 }
 
@@ -108,6 +118,10 @@ async fn the_largest_page_of_files_fits_into_a_reply() {
 enum Step {
     /// A question, maybe under one of few keys.
     Append { content: String, key: Option<u8> },
+    /// Something that nobody answers, under one of the same keys.
+    Say { content: String, key: Option<u8> },
+    /// The removal of one of the messages.
+    Delete { message: prop::sample::Index },
     /// Text for one of the answers, from somewhere near its end.
     Extend {
         answer: prop::sample::Index,
@@ -125,6 +139,11 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let append = (".{0,8}", prop::option::of(0..4_u8))
         .prop_map(|(content, key)| Step::Append { content, key });
+    let say = (".{1,8}", prop::option::of(0..4_u8)).prop_map(|(content, key)| Step::Say {
+        content: format!("{content}."),
+        key,
+    });
+    let delete = any::<prop::sample::Index>().prop_map(|message| Step::Delete { message });
     let extend = (any::<prop::sample::Index>(), 0..6_i64, 0..3_i64, ".{0,4}").prop_map(
         |(answer, offset, fence, text)| Step::Extend {
             answer,
@@ -140,21 +159,75 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     ];
     let end = (any::<prop::sample::Index>(), content)
         .prop_map(|(answer, content)| Step::End { answer, content });
-    vec(prop_oneof![3 => append, 2 => extend, 1 => end], 0..25)
+    vec(
+        prop_oneof![3 => append, 2 => say, 1 => delete, 2 => extend, 1 => end],
+        0..25,
+    )
 }
 
-/// Does the steps and says how many messages there must be. What is refused is refused for a documented reason.
-async fn walk(world: &World, user: &str, thread: &str, steps: Vec<Step>) -> i64 {
-    let mut answers: Vec<Message> = Vec::new();
+/// What a thread must hold.
+#[derive(Debug, Default)]
+struct Held {
+    /// Every message as it was written, in the order of `seq`.
+    written: Vec<Message>,
+    deleted: HashSet<i64>,
+}
+
+impl Held {
+    fn answers(&self) -> Vec<&Message> {
+        let answers = self.written.iter();
+        answers.filter(|one| !one.run_id.is_empty()).collect()
+    }
+
+    fn is_deleted(&self, message: &Message) -> bool {
+        self.deleted.contains(&message.id)
+    }
+
+    fn last_seq(&self) -> i64 {
+        self.written.last().map_or(0, |message| message.seq)
+    }
+
+    fn seqs(&self) -> Vec<i64> {
+        let there = self.written.iter().filter(|one| !self.is_deleted(one));
+        there.map(|message| message.seq).collect()
+    }
+}
+
+/// Does the steps. What is refused is refused for a documented reason.
+async fn walk(world: &World, user: &str, thread: &str, steps: Vec<Step>) -> Held {
+    let mut held = Held::default();
+    let key_of = |key: Option<u8>| key.map(|key| format!("{thread} {key}")).unwrap_or_default();
     for step in steps {
+        let answers = held.answers();
         match step {
             Step::Append { content, key } => {
-                let key = key.map(|key| format!("{thread} {key}")).unwrap_or_default();
-                match world.append(keyed(user, thread, &content, &key)).await {
+                match world
+                    .append(keyed(user, thread, &content, &key_of(key)))
+                    .await
+                {
                     Ok(exchange) if exchange.replayed => {}
-                    Ok(exchange) => answers.extend(exchange.answer),
+                    Ok(exchange) => held
+                        .written
+                        .extend(exchange.question.into_iter().chain(exchange.answer)),
                     Err(reason) => assert_eq!(reason, Reason::KeyReused),
                 }
+            }
+            Step::Say { content, key } => {
+                let request = AppendMessageRequest {
+                    client_msg_id: key_of(key),
+                    ..said(user, thread, &content)
+                };
+                match world.say(request).await {
+                    Ok(message) if message.seq <= held.last_seq() => {}
+                    Ok(message) => held.written.push(message),
+                    Err(reason) => assert_eq!(reason, Reason::KeyReused),
+                }
+            }
+            Step::Delete { message } if !held.written.is_empty() => {
+                let message = message.get(&held.written);
+                let outcome = world.delete_message(user, message.id).await;
+                assert_eq!(outcome.is_err(), held.is_deleted(message));
+                held.deleted.insert(message.id);
             }
             Step::Extend {
                 answer,
@@ -162,18 +235,26 @@ async fn walk(world: &World, user: &str, thread: &str, steps: Vec<Step>) -> i64 
                 fence,
                 text,
             } if !answers.is_empty() => {
-                let request = checkpoint(answer.get(&answers), fence, offset, &text);
-                let refused = world.checkpoint(request).await.err();
-                assert!(matches!(refused, None | Some(Reason::StaleWrite)));
+                let answer = answer.get(&answers);
+                let refused = world
+                    .checkpoint(checkpoint(answer, fence, offset, &text))
+                    .await
+                    .err();
+                if held.is_deleted(answer) {
+                    assert_eq!(refused, Some(Reason::MessageNotFound));
+                } else {
+                    assert!(matches!(refused, None | Some(Reason::StaleWrite)));
+                }
             }
             Step::End { answer, content } if !answers.is_empty() => {
-                let request = finish(answer.get(&answers), 3, content.as_deref());
-                world.finish(request).await.unwrap();
+                let answer = answer.get(&answers);
+                let ended = world.finish(finish(answer, 3, content.as_deref())).await;
+                assert_eq!(ended.is_err(), held.is_deleted(answer));
             }
-            Step::Extend { .. } | Step::End { .. } => {}
+            Step::Delete { .. } | Step::Extend { .. } | Step::End { .. } => {}
         }
     }
-    2 * i64::try_from(answers.len()).unwrap()
+    held
 }
 
 /// The whole log, read page by page from one end.
@@ -210,9 +291,11 @@ fn the_log_has_no_gap_and_pages_tile_it_from_both_ends() {
             runtime.block_on(async {
                 let user = uuid();
                 let thread = world.thread(&user).await.id;
-                let last_seq = walk(&world, &user, &thread, steps).await;
+                let held = walk(&world, &user, &thread, steps).await;
+                let written = seqs(&held.written);
+                prop_assert_eq!(&written, &(1..=held.last_seq()).collect::<Vec<_>>());
                 let known = world.get(&user, &thread).await.unwrap();
-                prop_assert_eq!(known.last_seq, last_seq);
+                prop_assert_eq!(known.last_seq, held.last_seq());
                 let forwards = ListMessagesRequest {
                     limit,
                     ..all(&user, &thread)
@@ -222,7 +305,7 @@ fn the_log_has_no_gap_and_pages_tile_it_from_both_ends() {
                     ..forwards.clone()
                 };
                 let log = read(&world, forwards).await;
-                prop_assert_eq!(seqs(&log), (1..=last_seq).collect::<Vec<_>>());
+                prop_assert_eq!(seqs(&log), held.seqs());
                 prop_assert_eq!(read(&world, backwards).await, log);
                 Ok(())
             })
