@@ -14,8 +14,8 @@ use confab_rpc::sessions::{
 use confab_rpc::threads::threads_client::ThreadsClient;
 use confab_rpc::threads::{
     AppendExchangeRequest, CheckpointRequest, DeleteThreadRequest, Exchange, FinishRequest,
-    GetThreadRequest, ListMessagesRequest, ListMessagesResponse, ListThreadsRequest, Message,
-    ReplaceSummaryRequest, Thread, ThreadKind,
+    GetMessageRequest, GetThreadRequest, ListMessagesRequest, ListMessagesResponse,
+    ListThreadsRequest, Message, ReplaceSummaryRequest, Thread, ThreadKind,
 };
 use confab_rpc::{Fault, Lane, Reason};
 use tonic::{Response, Status, Streaming};
@@ -116,6 +116,21 @@ impl Backends {
     pub(crate) async fn finish(&self, request: FinishRequest) -> Result<Option<Message>, Error> {
         let finished = inner(self.threads.clone().finish(request).await);
         unless(finished, GONE)
+    }
+
+    /// A message with its text from this byte on.
+    pub(crate) async fn message(
+        &self,
+        user_id: Uuid,
+        message_id: i64,
+        content_from: usize,
+    ) -> Result<Message, Error> {
+        let request = GetMessageRequest {
+            user_id: user_id.to_string(),
+            message_id,
+            content_from: i64::try_from(content_from).unwrap_or(i64::MAX),
+        };
+        inner(self.threads.clone().get_message(request).await)
     }
 
     pub(crate) async fn messages(

@@ -17,19 +17,31 @@ pub(crate) struct TooLong;
 
 /// Collects messages that count, the newest first.
 ///
-/// A question counts with its answer: when that failed, is being written or has no text, neither does.
+/// A question counts with its answer: when that failed, is being written or has no text, neither does. Where the model
+/// shall answer what is stored, such an answer alone is left out.
 #[derive(Debug, Default)]
 pub(crate) struct Exchanges {
     messages: Vec<Message>,
+    keeps_questions: bool,
     unanswered: HashSet<i64>,
     tokens: u32,
 }
 
 impl Exchanges {
+    /// Keeps questions without an answer.
+    pub(crate) fn with_questions() -> Self {
+        Self {
+            keeps_questions: true,
+            ..Self::default()
+        }
+    }
+
     /// Takes the next older message.
     pub(crate) fn take(&mut self, message: Message) {
         if message.author_kind() == AuthorKind::Model && !has_said_something(&message) {
-            self.unanswered.insert(message.answers);
+            if !self.keeps_questions {
+                self.unanswered.insert(message.answers);
+            }
             return;
         }
         if self.unanswered.contains(&message.id) {
@@ -109,7 +121,8 @@ pub(crate) fn weight(content: &str) -> u32 {
 pub(crate) fn role(message: &Message) -> Role {
     match message.author_kind() {
         AuthorKind::Model => Role::Assistant,
-        AuthorKind::Person | AuthorKind::System | AuthorKind::Unspecified => Role::User,
+        AuthorKind::System => Role::System,
+        AuthorKind::Person | AuthorKind::Unspecified => Role::User,
     }
 }
 

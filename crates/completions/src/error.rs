@@ -23,6 +23,10 @@ pub(crate) enum Error {
     RunLimit,
     #[error("there is no such thread")]
     ThreadNotFound,
+    #[error("there is no such run")]
+    RunNotFound,
+    #[error("there is no such API key")]
+    ApiKeyNotFound,
     #[error("there is no such attachment in this thread")]
     AttachmentNotFound,
     #[error("the key was used before for another question")]
@@ -84,6 +88,8 @@ impl Error {
             Self::BalanceInsufficient => Reason::BalanceInsufficient,
             Self::RunLimit => Reason::RunLimit,
             Self::ThreadNotFound => Reason::ThreadNotFound,
+            Self::RunNotFound => Reason::RunNotFound,
+            Self::ApiKeyNotFound => Reason::ApiKeyNotFound,
             Self::AttachmentNotFound => Reason::AttachmentNotFound,
             Self::KeyReused => Reason::KeyReused,
             Self::ContextTooLong => Reason::ContextTooLong,
@@ -102,6 +108,7 @@ fn fault_of(failure: Failure) -> Fault {
         Failure::TooLong => "the prompt is too long for the model",
         Failure::Provider => "the model's provider failed",
         Failure::Interrupted => "the run was interrupted",
+        Failure::Cancelled => "the run was cancelled",
     };
     Fault::new(failure.into(), sentence)
 }

@@ -29,7 +29,28 @@ impl Span {
         limit: usize,
         tokens: u32,
     ) -> Result<Vec<Message>, Error> {
-        let mut exchanges = Exchanges::default();
+        self.collect(backends, Exchanges::default(), limit, tokens)
+            .await
+    }
+
+    /// The newest messages that are conversation, oldest first, with questions that nobody answered: not many more than
+    /// `tokens` hold.
+    pub(crate) async fn conversation(
+        self,
+        backends: &Backends,
+        tokens: u32,
+    ) -> Result<Vec<Message>, Error> {
+        self.collect(backends, Exchanges::with_questions(), usize::MAX, tokens)
+            .await
+    }
+
+    async fn collect(
+        self,
+        backends: &Backends,
+        mut exchanges: Exchanges,
+        limit: usize,
+        tokens: u32,
+    ) -> Result<Vec<Message>, Error> {
         // Failed exchanges are left out, so a few more than wanted are read at once.
         let page = u32::try_from(limit).unwrap_or(PAGE).saturating_mul(2);
         let mut before_seq = self.before_seq;

@@ -53,6 +53,7 @@ impl Service {
         let engine = Engine::new(database, settings, providers, lanes, clock, tasks);
         let engine = Arc::new(engine);
         engine.start_reaping();
+        engine.start_listening();
         Ok(Self { engine })
     }
 
@@ -65,8 +66,8 @@ impl Service {
             .then(|| AgentContextService::new(Arc::clone(&self.engine)))
     }
 
-    /// Ends every run whose process has not renewed its lease in time; says how many. The service does so by itself,
-    /// at its start and three times in the length of a lease.
+    /// Ends every run whose process has not renewed its lease in time, or begins it anew; says how many. The service
+    /// does so by itself, at its start and three times in the length of a lease.
     pub async fn reap_once(&self) -> Result<usize, Status> {
         Ok(self.engine.reap().await?)
     }
@@ -99,37 +100,43 @@ impl Completions for Service {
 
     async fn follow(
         &self,
-        _: Request<wire::FollowRequest>,
+        request: Request<wire::FollowRequest>,
     ) -> Result<Response<Self::FollowStream>, Status> {
-        Err(Status::unimplemented("follow"))
+        let follower = self.engine.follow(request.into_inner()).await?;
+        Ok(Response::new(follower.into_stream().boxed()))
     }
 
     async fn get_run(
         &self,
-        _: Request<wire::GetRunRequest>,
+        request: Request<wire::GetRunRequest>,
     ) -> Result<Response<wire::Run>, Status> {
-        Err(Status::unimplemented("get_run"))
+        let wire::GetRunRequest { user_id, run_id } = request.into_inner();
+        let run = self.engine.own_run(&user_id, &run_id).await?;
+        Ok(Response::new((&run).into()))
     }
 
     async fn cancel_run(
         &self,
-        _: Request<wire::CancelRunRequest>,
+        request: Request<wire::CancelRunRequest>,
     ) -> Result<Response<wire::Run>, Status> {
-        Err(Status::unimplemented("cancel_run"))
+        let run = self.engine.cancel(request.into_inner()).await?;
+        Ok(Response::new((&run).into()))
     }
 
     async fn chat(
         &self,
-        _: Request<wire::ChatRequest>,
+        request: Request<wire::ChatRequest>,
     ) -> Result<Response<Self::ChatStream>, Status> {
-        Err(Status::unimplemented("chat"))
+        let events = self.engine.chat(request.into_inner()).await?;
+        Ok(Response::new(events))
     }
 
     async fn embed(
         &self,
-        _: Request<wire::EmbedRequest>,
+        request: Request<wire::EmbedRequest>,
     ) -> Result<Response<wire::EmbedResponse>, Status> {
-        Err(Status::unimplemented("embed"))
+        let embedded = self.engine.embed(request.into_inner()).await?;
+        Ok(Response::new(embedded))
     }
 }
 
@@ -142,7 +149,7 @@ fn encode(model: &Model) -> wire::Model {
         input_microdollars_per_1k: model.input_price,
         output_microdollars_per_1k: model.output_price,
         scripted: model.scripted,
-        embeds: false,
-        dimensions: 0,
+        embeds: model.embeds,
+        dimensions: model.dimensions,
     }
 }

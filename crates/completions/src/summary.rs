@@ -309,7 +309,7 @@ impl Engine {
             while let Some(piece) = answer.next().await {
                 match piece {
                     Ok(Piece::Text(more)) => text.push_str(&without_nul(more)),
-                    Ok(Piece::End(end)) => return Read::Ended(end.bill),
+                    Ok(Piece::End(end)) => return Read::Ended(end),
                     Err(error) => return Read::Failed(error),
                 }
             }

@@ -1,6 +1,7 @@
 //! Tables of the completions service.
 
 mod m20261121_000001_first;
+mod m20261121_000002_follow;
 
 use sea_orm_migration::prelude::*;
 
@@ -11,7 +12,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_first::Migration)]
+        vec![
+            Box::new(m20261121_000001_first::Migration),
+            Box::new(m20261121_000002_follow::Migration),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

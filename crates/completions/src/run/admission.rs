@@ -1,4 +1,4 @@
-//! Whether an ask makes sense, and what will be put to the model. Nothing is written here.
+//! Whether an ask makes sense, and who answers it. Nothing is written here.
 
 use confab_rpc::Reason;
 use confab_rpc::attachments::Attachment;
@@ -8,9 +8,9 @@ use confab_rpc::threads::{AttachmentRef, Thread, ThreadKind};
 use uuid::Uuid;
 
 use super::Engine;
+use super::prompting::{Asking, Wanted};
 use super::question::{Question, Target};
 use crate::catalogue::Model;
-use crate::context::fill;
 use crate::error::Error;
 use crate::history::Span;
 use crate::provider::Prompt;
@@ -42,21 +42,39 @@ struct Place<'a> {
 impl Engine {
     /// The checks, in the order in which their refusals take precedence.
     pub(super) async fn admit(&self, question: &Question) -> Result<Admitted, Error> {
-        let requested = question.model(&self.catalogue)?;
+        let named = question.model(&self.catalogue)?;
         let user = self.backends.user(question.user_id).await?;
-        granted(&user, requested)?;
+        if let Some(model) = named {
+            granted(&user, model)?;
+        }
         let account = self.backends.account(question.user_id).await?;
         if account.balance_microdollars <= 0 {
             return Err(Error::BalanceInsufficient);
         }
-        let place = self.place(question, requested, &user).await?;
+        let place = self.place(question, named, &user).await?;
         let files = self.files(question, place.thread_id).await?;
-        let prompt = self.prompt(question, &place, &files).await?;
+        let files: Vec<_> = files.into_iter().map(reference).collect();
+        let asking = Asking {
+            user_id: question.user_id,
+            thread_id: place.thread_id,
+            model: place.model,
+            instructions: [&place.instructions, &question.instructions],
+            parameters: question.parameters.clone(),
+            summary: &place.summary,
+            summary_seq: place.summary_seq,
+            wanted: if question.stored {
+                Wanted::Stored
+            } else {
+                Wanted::Question(&question.content, &files)
+            },
+            last_seq: place.last_seq,
+        };
+        let prompt = self.prompt(asking).await?;
         Ok(Admitted {
             thread_id: place.thread_id,
             new_thread: place.new_thread,
             after_seq: place.last_seq,
-            attachments: files.into_iter().map(reference).collect(),
+            attachments: files,
             prompt,
         })
     }
@@ -64,13 +82,14 @@ impl Engine {
     async fn place<'a>(
         &'a self,
         question: &Question,
-        requested: &'a Model,
+        named: Option<&'a Model>,
         user: &User,
     ) -> Result<Place<'a>, Error> {
+        let otherwise = || named.map_or_else(|| self.first_granted(user), Ok);
         match &question.target {
             Target::New(new) => Ok(Place {
                 thread_id: Uuid::now_v7(),
-                model: requested,
+                model: otherwise()?,
                 instructions: new.instructions.clone(),
                 summary: String::new(),
                 summary_seq: 0,
@@ -79,7 +98,10 @@ impl Engine {
             }),
             Target::Thread(id) => {
                 let thread = self.backends.thread(question.user_id, *id).await?;
-                let model = self.model_of(&thread, requested)?;
+                let model = match self.model_of(&thread)? {
+                    Some(own) => own,
+                    None => otherwise()?,
+                };
                 granted(user, model)?;
                 Ok(Place {
                     thread_id: *id,
@@ -94,15 +116,22 @@ impl Engine {
         }
     }
 
-    /// An existing thread is answered by its own model.
-    fn model_of<'a>(&'a self, thread: &Thread, requested: &'a Model) -> Result<&'a Model, Error> {
+    /// An existing thread is answered by its own model, if it has one.
+    fn model_of(&self, thread: &Thread) -> Result<Option<&Model>, Error> {
         if thread.kind() != ThreadKind::Assistant {
             return Err(Error::ThreadNotFound);
         }
-        match thread.model_id {
-            Some(id) => self.catalogue.by_id(id).ok_or(Error::ModelNotFound),
-            None => Ok(requested),
-        }
+        let own = thread.model_id;
+        own.map(|id| self.catalogue.by_id(id).ok_or(Error::ModelNotFound))
+            .transpose()
+    }
+
+    /// What answers when nobody has named a model.
+    fn first_granted(&self, user: &User) -> Result<&Model, Error> {
+        let mut models = self.catalogue.models().iter();
+        models
+            .find(|model| !model.embeds && user.models.contains(&model.id))
+            .ok_or(Error::ModelNotGranted)
     }
 
     /// The files by their names: the user's, and of this thread.
@@ -116,59 +145,6 @@ impl Engine {
             files.push(file);
         }
         Ok(files)
-    }
-
-    async fn prompt(
-        &self,
-        question: &Question,
-        place: &Place<'_>,
-        files: &[Attachment],
-    ) -> Result<Prompt, Error> {
-        let model = place.model;
-        let prompt = Prompt {
-            user_id: question.user_id,
-            thread_id: place.thread_id,
-            instructions: place.instructions.clone(),
-            summary: String::new(),
-            history: Vec::new(),
-            question: question.content.clone(),
-            asked_at: self.clock.now(),
-            files: self.links(question.user_id, files).await?,
-            max_output_tokens: model.max_output_tokens,
-            budget_microdollars: 0,
-            ask_back: None,
-            parameters: serde_json::Map::new(),
-            model: model.clone(),
-        };
-        let messages = if place.last_seq == 0 {
-            Vec::new()
-        } else {
-            let span = Span {
-                user_id: question.user_id,
-                thread_id: place.thread_id,
-                after_seq: place.summary_seq,
-                before_seq: 0,
-            };
-            let entries = usize::try_from(self.settings.history_entries).unwrap_or(usize::MAX);
-            span.exchanges(&self.backends, entries, model.input_room())
-                .await?
-        };
-        fill(prompt, &place.summary, &messages).map_err(|_| Error::ContextTooLong)
-    }
-
-    /// Where an agent can fetch the files without a credential, for a while.
-    async fn links(&self, user_id: Uuid, files: &[Attachment]) -> Result<Vec<String>, Error> {
-        let lifetime = u32::try_from(self.settings.file_link_seconds).unwrap_or(u32::MAX);
-        let base = self.settings.files_url.as_str().trim_end_matches('/');
-        let mut links = Vec::with_capacity(files.len());
-        for file in files {
-            let signed = self
-                .backends
-                .sign(user_id, file.id.clone(), lifetime)
-                .await?;
-            links.push(format!("{base}/uploads/{}?{}", signed.name, signed.query));
-        }
-        Ok(links)
     }
 
     /// Removes the files of an ask that was refused, if they are the user's, of its thread, and carried by no message

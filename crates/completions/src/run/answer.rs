@@ -9,13 +9,14 @@ use futures_util::future::{Either, select};
 use std::pin::pin;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::feed::Feed;
 use super::receipt::Read;
 use super::{Engine, without_nul};
 use crate::backends::GONE;
 use crate::error::Error;
-use crate::provider::{Piece, Prompt, ProviderError};
+use crate::provider::{Answer, Piece, ProviderError};
 use crate::store::Run;
 
 /// The first text is stored at once, then at most this often …
@@ -24,15 +25,22 @@ const CHECKPOINT_PAUSE: Duration = Duration::from_millis(250);
 const CHECKPOINT_BYTES: usize = 4 * 1024;
 
 impl Engine {
-    /// Asks the provider and reads its answer until the end, into the feed and into the thread. When it returns, all of
-    /// the text is stored.
+    /// Reads an answer until the end or the stop, into the feed and into the thread. When it returns, the provider's
+    /// stream is closed and all of the text is stored.
     pub(super) async fn answer(
         &self,
         run: &Run,
-        prompt: Prompt,
+        answer: Answer,
         feed: &watch::Sender<Feed>,
+        stop: &CancellationToken,
     ) -> Result<Read, Error> {
-        let reading = pin!(self.read(prompt, feed));
+        let reading = pin!(async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Read::Cancelled,
+                read = self.read(answer, feed) => read,
+            }
+        });
         let storing = pin!(self.store_text(run, feed.subscribe()));
         match select(reading, storing).await {
             Either::Left((read, storing)) => {
@@ -48,11 +56,7 @@ impl Engine {
         }
     }
 
-    async fn read(&self, prompt: Prompt, feed: &watch::Sender<Feed>) -> Read {
-        let mut answer = match self.providers.route(prompt).await {
-            Ok(routed) => routed.answer,
-            Err(error) => return Read::Failed(error),
-        };
+    async fn read(&self, mut answer: Answer, feed: &watch::Sender<Feed>) -> Read {
         while let Some(piece) = answer.next().await {
             match piece {
                 Ok(Piece::Text(text)) => {
@@ -60,7 +64,7 @@ impl Engine {
                         return Read::Full;
                     }
                 }
-                Ok(Piece::End(end)) => return Read::Ended(end.bill),
+                Ok(Piece::End(end)) => return Read::Ended(end),
                 Err(error) => return Read::Failed(error),
             }
         }
@@ -76,7 +80,10 @@ impl Engine {
             .saturating_sub(feed.borrow().text.len());
         let added = &text[..text.floor_char_boundary(room)];
         if !added.is_empty() {
-            feed.send_modify(|feed| feed.text.push_str(added));
+            feed.send_modify(|feed| {
+                feed.first_text_at.get_or_insert_with(|| self.clock.now());
+                feed.text.push_str(added);
+            });
         }
         added.len() == text.len()
     }

@@ -3,21 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use confab_rpc::Fault;
-use confab_rpc::completions::{AskRequest, Finished, Started, Usage};
-use confab_rpc::threads::Exchange;
+use confab_rpc::completions::AskRequest;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use super::Engine;
 use super::admission::Admitted;
-use super::ending::Concluded;
-use super::feed::{self, Feed, Follower};
+use super::cancel::Entered;
+use super::feed::{Feed, Follower};
 use super::opening::Opened;
 use super::question::Question;
-use super::receipt::{Measure, Receipt};
+use super::receipt::Measure;
 use super::replay::Earlier;
+use super::work::{self, started};
 use crate::error::Error;
 use crate::store::{Purpose, Run, State};
 
@@ -96,6 +95,10 @@ impl Engine {
             model: model.name.clone(),
             provider: model.provider.clone(),
             prompt_tokens: i64::from(admitted.prompt.estimated_tokens()),
+            stored: question.stored,
+            api_key_id: question.api_key_id,
+            parameters: question.parameters_json(),
+            instructions: Some(question.instructions.clone()).filter(|text| !text.is_empty()),
             ..self.blank_run(Purpose::Answer, question.user_id, admitted.thread_id)
         }
     }
@@ -129,20 +132,26 @@ impl Engine {
             cost_microdollars: None,
             agent_token_hash: None,
             error: None,
+            cancel_requested_at: None,
+            stored: false,
+            api_key_id: None,
+            parameters: None,
+            instructions: None,
+            attempts: 1,
+            generation: 1,
+            finish_reason: None,
+            first_token_ms: None,
+            duration_ms: None,
             started_at: self.clock.now(),
             ended_at: None,
         }
     }
 
     async fn lead(self: &Arc<Self>, run: Run, admitted: Admitted, question: &Question, seat: Seat) {
-        let work = Box::pin(self.carry(&run, admitted, question, seat));
-        let done = match self.hold(run.lease(), work).await {
-            Some(done) => done,
-            None => self.take_back(&run).await,
-        };
-        if let Err(error) = done {
-            tracing::warn!(run = %run.id, %error, "a run is left for its lease to run out");
-        }
+        let entered = self.under_way.enter(run.id);
+        let begun = work::Begun::new();
+        let carry = Box::pin(self.carry(&run, admitted, question, seat, &begun, &entered));
+        self.work(&run, &begun, carry).await;
     }
 
     async fn carry(
@@ -151,8 +160,10 @@ impl Engine {
         admitted: Admitted,
         question: &Question,
         seat: Seat,
+        begun: &work::Begun,
+        entered: &Entered,
     ) -> Result<(), Error> {
-        let opened = match self.open(run, admitted, question).await {
+        let opened = match self.open(run, admitted, question, entered).await {
             Ok(opened) => opened,
             Err(error) => {
                 let taken_back = self.take_back(run).await;
@@ -166,26 +177,19 @@ impl Engine {
             exchange,
             prompt,
         } = opened;
-        let feed = Feed::new(Started {
-            run_id: run.id.to_string(),
-            thread: exchange.thread.clone(),
-            question: exchange.question.clone(),
-            answer: exchange.answer.clone(),
-            replayed: false,
-        });
+        let feed = Feed::new(started(&run, &exchange, false), run.generation);
+        let (_, feed) = begun.get_or_init(|| (run.clone(), feed));
         let _published = self.feeds.publish(run.id, feed.subscribe());
         let _ = seat.send(Ok(Follower::new(feed.subscribe(), false)));
 
         let (model, measure) = (prompt.model.clone(), Measure::of(&prompt));
-        let read = self.answer(&run, prompt, &feed).await?;
-        let receipt = Receipt::new(&model, measure, &feed.borrow().text, read);
-        self.record(&run, &receipt).await?;
-        let concluded = self.conclude(&run, &receipt).await?;
-        feed::end(&feed, finished(&receipt, exchange, concluded));
-        if receipt.failure.is_none() {
-            self.summarise_later(run.user_id, run.thread_id);
+        match self.put(prompt, &entered.stop).await {
+            Ok(routed) => {
+                self.see_through(run, routed, measure, feed, &entered.stop)
+                    .await
+            }
+            Err(read) => self.wind_up(&run, &model, measure, read, feed).await,
         }
-        Ok(())
     }
 
     pub(super) fn queue_length(&self) -> Duration {
@@ -198,25 +202,4 @@ pub(super) fn turns() -> tokio::time::Interval {
     let mut turns = interval(TURN);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     turns
-}
-
-fn finished(
-    receipt: &Receipt,
-    exchange: Exchange,
-    concluded: Concluded,
-) -> Result<Finished, Fault> {
-    if let Some(failure) = receipt.failure {
-        return Err(Error::Failed(failure).fault());
-    }
-    Ok(Finished {
-        thread: exchange.thread,
-        answer: concluded.answer,
-        usage: Some(Usage {
-            input_tokens: receipt.input_tokens,
-            output_tokens: receipt.output_tokens,
-        }),
-        cost_microdollars: concluded.charged,
-        balance_microdollars: concluded.balance,
-        run: None,
-    })
 }

@@ -15,8 +15,8 @@ use crate::store::{Failure, Run, State};
 pub(super) struct Concluded {
     /// As it is stored; `None` when its thread was removed.
     pub(super) answer: Option<Message>,
-    /// What the account was charged.
-    pub(super) charged: i64,
+    /// As it has ended.
+    pub(super) run: Run,
     /// What the account has left.
     pub(super) balance: i64,
 }
@@ -46,10 +46,11 @@ impl Engine {
             None => true,
             Some(answer) => self.tidy(run, receipt, answer).await,
         };
-        self.close(run, charged, thread_removed).await?;
+        let run = receipt.ending(run, charged, self.clock.now());
+        self.close(&run, charged, thread_removed).await?;
         Ok(Concluded {
             answer,
-            charged,
+            run,
             balance,
         })
     }
@@ -62,7 +63,8 @@ impl Engine {
             fence: run.fence,
             state: MessageState::from(receipt.outcome).into(),
             content: None,
-            ..FinishRequest::default()
+            receipt: Some(receipt.told(run)),
+            model: run.model.clone(),
         };
         self.insist(|| self.backends.finish(request.clone())).await
     }
@@ -97,7 +99,8 @@ impl Engine {
     /// Ends a run of which nothing was said yet, also one whose exchange may or may not be in the thread.
     pub(super) async fn abandon(&self, run: &Run) -> Result<(), Error> {
         if let Some(exchange) = self.insist(|| self.exchange_of(run)).await? {
-            return self.interrupt(run, exchange).await;
+            let failure = wish_or(run, Failure::Interrupted);
+            return self.cut_short(run, exchange, failure).await;
         }
         self.release(run).await
     }
@@ -126,7 +129,7 @@ impl Engine {
     }
 
     async fn undo(&self, run: &Run) -> Result<(), Error> {
-        let receipt = Receipt::interrupted(None, 0, "");
+        let receipt = Receipt::cut_short(None, 0, "", Failure::Interrupted);
         if let Some(answer) = self.exchange_of(run).await?.and_then(|found| found.answer) {
             let run = Run {
                 answer_id: Some(answer.id),
@@ -159,7 +162,7 @@ impl Engine {
         match found {
             Ok(found) => Ok(found.map(|(question, answer)| Exchange {
                 thread: None,
-                question,
+                question: question.filter(|question| !run.stored && question.id == answer.answers),
                 answer: Some(answer),
                 replayed: true,
             })),
@@ -174,8 +177,8 @@ impl Engine {
     /// Clears away what a refused or failed ask must not leave; says whether the thread was removed.
     async fn tidy(&self, run: &Run, receipt: &Receipt, answer: &Message) -> bool {
         match receipt.failure {
-            // After a crash everything stays as it is: nobody was told that the ask failed.
-            None | Some(Failure::Interrupted) => return false,
+            // After a crash or a stop everything stays as it is: nobody was told that the ask failed.
+            None | Some(Failure::Interrupted | Failure::Cancelled) => return false,
             Some(Failure::ThreadGone) => return true,
             Some(Failure::NoMoney | Failure::TooLong | Failure::Provider) => {}
         }
@@ -249,5 +252,13 @@ impl Engine {
                 tracing::warn!(%error, "cannot remove a file of a failed ask");
             }
         }
+    }
+}
+
+/// Why a run ends that nobody can go on with.
+pub(super) fn wish_or(run: &Run, failure: Failure) -> Failure {
+    match run.cancel_requested_at {
+        Some(_) => Failure::Cancelled,
+        None => failure,
     }
 }

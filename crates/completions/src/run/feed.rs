@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use confab_rpc::Fault;
-use confab_rpc::completions::{AskEvent, Delta, Finished, Started, ask_event};
+use confab_rpc::completions::{AskEvent, Delta, Finished, Restarted, Started, ask_event};
+use confab_rpc::threads::Thread;
 use futures_util::Stream;
 use tokio::sync::watch;
 use tonic::Status;
@@ -15,25 +17,54 @@ use crate::error::Error;
 
 /// Bytes of text in one event, at most.
 const DELTA_BYTES: usize = 256 * 1024;
+/// Of the first attempt.
+const FIRST: i16 = 1;
 
 /// A run as far as it got.
 #[derive(Debug)]
 pub(super) struct Feed {
     started: Started,
+    /// Which attempt the text is of.
+    pub(super) generation: i16,
     pub(super) text: String,
+    pub(super) first_text_at: Option<DateTime<Utc>>,
     /// All of the text is there.
     pub(super) whole: bool,
     end: Option<Result<Finished, Fault>>,
 }
 
 impl Feed {
-    pub(super) fn new(started: Started) -> watch::Sender<Self> {
+    pub(super) fn new(started: Started, generation: i16) -> watch::Sender<Self> {
         watch::Sender::new(Self {
             started,
+            generation,
             text: String::new(),
+            first_text_at: None,
             whole: false,
             end: None,
         })
+    }
+
+    /// The text is of another attempt from here on.
+    pub(super) fn restart(&mut self, generation: i16) {
+        self.generation = generation;
+        self.text.clear();
+    }
+
+    /// Whether nothing more comes.
+    pub(super) fn is_over(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// As it was when the run began.
+    pub(super) fn thread(&self) -> Option<Thread> {
+        self.started.thread.clone()
+    }
+
+    /// Whether a caller can have so many bytes. Of an attempt that was superseded it can have any number: it is shown
+    /// the text from its beginning.
+    pub(super) fn has(&self, offset: usize) -> bool {
+        self.generation > FIRST || self.text.is_char_boundary(offset)
     }
 }
 
@@ -84,17 +115,23 @@ pub(crate) struct Follower {
 }
 
 enum Place {
-    Start,
-    Text(usize),
+    Start { offset: usize },
+    Text { generation: i16, offset: usize },
     Over,
 }
 
 impl Follower {
+    /// From the beginning.
     pub(super) fn new(feed: watch::Receiver<Feed>, replayed: bool) -> Self {
+        Self::from(feed, replayed, 0)
+    }
+
+    /// From a place that the feed has.
+    pub(super) fn from(feed: watch::Receiver<Feed>, replayed: bool, offset: usize) -> Self {
         Self {
             feed,
             replayed,
-            place: Place::Start,
+            place: Place::Start { offset },
         }
     }
 
@@ -112,7 +149,7 @@ impl Follower {
                 return None;
             }
             if let Some(event) = self.next_now() {
-                return Some(event);
+                return Some(event.map(|event| AskEvent { event: Some(event) }));
             }
             if self.feed.changed().await.is_err() {
                 self.place = Place::Over;
@@ -121,34 +158,42 @@ impl Follower {
         }
     }
 
-    fn next_now(&mut self) -> Option<Result<AskEvent, Status>> {
+    fn next_now(&mut self) -> Option<Result<ask_event::Event, Status>> {
         let feed = self.feed.borrow_and_update();
-        let event = match self.place {
-            Place::Over => return None,
-            Place::Start => {
-                self.place = Place::Text(0);
-                ask_event::Event::Started(Started {
+        match self.place {
+            Place::Over => None,
+            Place::Start { offset } => {
+                // Who has nothing yet has nothing that could be superseded.
+                let generation = if offset > 0 { FIRST } else { feed.generation };
+                self.place = Place::Text { generation, offset };
+                Some(Ok(ask_event::Event::Started(Started {
                     replayed: self.replayed,
                     ..feed.started.clone()
-                })
+                })))
             }
-            Place::Text(offset) if offset < feed.text.len() => {
+            Place::Text { generation, .. } if generation != feed.generation => {
+                self.place = Place::Text {
+                    generation: feed.generation,
+                    offset: 0,
+                };
+                Some(Ok(ask_event::Event::Restarted(Restarted {})))
+            }
+            Place::Text { generation, offset } if offset < feed.text.len() => {
                 let until = feed.text.floor_char_boundary(offset + DELTA_BYTES);
-                self.place = Place::Text(until);
-                ask_event::Event::Delta(Delta {
+                self.place = Place::Text {
+                    generation,
+                    offset: until,
+                };
+                Some(Ok(ask_event::Event::Delta(Delta {
                     offset: i64::try_from(offset).unwrap_or(i64::MAX),
                     text: feed.text[offset..until].to_owned(),
-                })
+                })))
             }
-            Place::Text(_) => {
+            Place::Text { .. } => {
                 let end = feed.end.clone()?;
                 self.place = Place::Over;
-                match end {
-                    Ok(finished) => ask_event::Event::Finished(finished),
-                    Err(fault) => return Some(Err(fault.into())),
-                }
+                Some(end.map(ask_event::Event::Finished).map_err(Status::from))
             }
-        };
-        Some(Ok(AskEvent { event: Some(event) }))
+        }
     }
 }

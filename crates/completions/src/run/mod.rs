@@ -2,31 +2,42 @@
 //!
 //! A run is one row under a lease. Its steps, each of which may be the last one before a crash:
 //!
-//! 1. the row, `reserving` ([`ask`]; [`admission`] has checked that the ask makes sense);
+//! 1. the row, `reserving` ([`ask`]; [`admission`] has checked that the ask makes sense, [`prompting`] has put together
+//!    what the model will read);
 //! 2. the reservation; 3. the exchange in the thread ([`opening`]);
-//! 4. the row, `running`; the provider's text, in checkpoints ([`answer`]);
+//! 4. the row, `running`; the provider's text, in checkpoints ([`work`], [`answer`]);
 //! 5. the row, `answered`, with outcome and cost ([`receipt`]);
 //! 6. the answer's state, the settlement, the row, `ended` ([`ending`]).
 //!
-//! Whoever finds a run whose lease ran out raises the fence and does what is left ([`reaper`]). What callers see of a
-//! run is in [`feed`] and [`replay`].
+//! Whoever finds a run whose lease ran out raises the fence and does what is left ([`reaper`]); what was being answered
+//! is asked anew where that can be done ([`restart`]). Anyone may wish that a run be stopped, in its row ([`cancel`]).
+//!
+//! What callers see of a run is in [`feed`]: filled by the process that works on the run, or copied from what that one
+//! has stored ([`follow`], [`replay`]).
 
 mod admission;
 mod answer;
 mod ask;
+mod cancel;
 mod ending;
 mod feed;
+mod follow;
 mod lease;
 mod opening;
+mod prompting;
 mod question;
 mod reaper;
 mod receipt;
 mod replay;
+mod restart;
+mod telling;
+mod work;
 
 use std::sync::Arc;
 
 use confab_database::Database;
 use confab_runtime::{Clock, Tasks};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::backends::{Backends, Lanes};
@@ -34,8 +45,9 @@ use crate::catalogue::{Catalogue, Model};
 use crate::provider::Registry;
 use crate::settings::{ProviderSettings, Settings};
 use crate::store::Store;
-use crate::summary::UnderWay;
+use crate::summary;
 
+use cancel::UnderWay;
 use feed::Feeds;
 pub(crate) use receipt::{Measure, Read, Receipt};
 
@@ -49,11 +61,17 @@ pub(crate) struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: Tasks,
     /// The threads whose summary is being written here.
-    pub(crate) summarising: UnderWay,
+    pub(crate) summarising: summary::UnderWay,
     /// This process, in the rows it holds.
     owner: Uuid,
     feeds: Feeds,
+    under_way: UnderWay,
+    /// Places for runs that are begun anew.
+    anew: Semaphore,
 }
+
+/// How many runs are begun anew at once: a process that dies leaves many.
+const ANEW: usize = 64;
 
 impl Engine {
     pub(crate) fn new(
@@ -71,9 +89,11 @@ impl Engine {
             store: Store::new(database),
             clock,
             tasks,
-            summarising: UnderWay::default(),
+            summarising: summary::UnderWay::default(),
             owner: Uuid::new_v4(),
             feeds: Feeds::default(),
+            under_way: UnderWay::default(),
+            anew: Semaphore::new(ANEW),
             settings,
         }
     }
@@ -88,12 +108,15 @@ impl Engine {
         }
     }
 
-    /// Whether an agent answers for this model.
-    fn is_agent(&self, model: &Model) -> bool {
-        self.settings
-            .providers
-            .get(&model.provider)
-            .is_some_and(ProviderSettings::is_agent)
+    /// Whether an agent may answer for this model.
+    pub(crate) fn may_be_agent(&self, model: &Model) -> bool {
+        let candidates = self.catalogue.candidates(model);
+        candidates.iter().any(|candidate| {
+            candidate.providers().any(|name| {
+                let provider = self.settings.providers.get(name);
+                provider.is_some_and(ProviderSettings::is_agent)
+            })
+        })
     }
 }
 

@@ -14,7 +14,10 @@ use tokio::time::Instant;
 use super::Engine;
 use super::admission::Admitted;
 use super::ask::turns;
+use super::cancel::Entered;
 use super::question::Question;
+use super::work::stopped;
+use crate::catalogue::Model;
 use crate::error::Error;
 use crate::provider::{AskBack, Prompt};
 use crate::store::{Appended, Run, State};
@@ -44,23 +47,19 @@ impl Engine {
         run: &Run,
         admitted: Admitted,
         question: &Question,
+        entered: &Entered,
     ) -> Result<Opened, Error> {
         let turn = self
-            .reserve_in_turn(run, &admitted, question.open_limit)
+            .reserve_in_turn(run, &admitted, question.open_limit, entered)
             .await?;
+        stopped(&entered.stop)?;
         let reserved = turn.reserved;
         let admitted = if turn.context_has_changed {
             self.admit(question).await?
         } else {
             admitted
         };
-        let affordable = admitted
-            .prompt
-            .model
-            .affordable_output(reserved, admitted.prompt.estimated_tokens());
-        if affordable == 0 {
-            return Err(Error::BalanceInsufficient);
-        }
+        let affordable = pays_for(&admitted.prompt, reserved)?;
         let Admitted {
             new_thread,
             attachments,
@@ -72,7 +71,7 @@ impl Engine {
             thread_id: run.thread_id.to_string(),
             content: question.content.clone(),
             attachments,
-            client_msg_id: question.key.clone().unwrap_or_default(),
+            client_msg_id: key_of(question),
             run_id: run.id.to_string(),
             model: run.model.clone(),
             new_thread: new_thread.map(|new| CreateThreadRequest {
@@ -83,7 +82,7 @@ impl Engine {
                 model_id: Some(run.model_id),
                 id: run.thread_id.to_string(),
             }),
-            ..AppendExchangeRequest::default()
+            answer_only: question.stored,
         };
         let exchange = self
             .insist(|| self.backends.append(request.clone()))
@@ -113,6 +112,8 @@ impl Engine {
             answer_id: Some(appended.answer_id),
             answer_seq: Some(appended.answer_seq),
             state: State::Running,
+            reserved_microdollars: appended.reserved_microdollars,
+            agent_token_hash: appended.agent_token_hash.clone(),
             ..run.clone()
         };
         let lease = run.lease();
@@ -133,31 +134,17 @@ impl Engine {
         run: &Run,
         admitted: &Admitted,
         open_limit: u32,
+        entered: &Entered,
     ) -> Result<Turn, Error> {
         let prompt = &admitted.prompt;
-        let model = &prompt.model;
-        let maximum = |most_input| {
-            if self.is_agent(model) {
-                WHOLE_BALANCE
-            } else {
-                model.max_cost(most_input)
-            }
-        };
-        let mut request = ReserveRequest {
-            user_id: run.user_id.to_string(),
-            run_id: run.id.to_string(),
-            model_id: run.model_id,
-            minimum_microdollars: model.cost(prompt.estimated_tokens(), 1),
-            maximum_microdollars: maximum(prompt.most_tokens()),
-            open_limit,
-            background: false,
-            ..ReserveRequest::default()
-        };
+        let mut request = self.reservation(run, prompt, open_limit);
         let patience = Instant::now() + self.queue_length();
         let mut turn = turns();
         let mut context_has_changed = false;
         loop {
             turn.tick().await;
+            // Between two calls only: one that is dropped might still set money aside.
+            stopped(&entered.stop)?;
             match self.backends.reserve(request.clone()).await {
                 Err(error)
                     if error.reason() == Some(Reason::RunLimit) && Instant::now() < patience =>
@@ -165,7 +152,8 @@ impl Engine {
                     // What is waited for may be the thread's last answer: how long it is shows only later.
                     context_has_changed = admitted.new_thread.is_none();
                     if context_has_changed {
-                        request.maximum_microdollars = maximum(model.context_length);
+                        request.maximum_microdollars =
+                            self.most_cost(&prompt.model, prompt.model.context_length);
                     }
                 }
                 Err(error) => return Err(error),
@@ -179,9 +167,40 @@ impl Engine {
         }
     }
 
+    /// What is asked to be set aside, so that whatever may answer can be paid.
+    pub(super) fn reservation(
+        &self,
+        run: &Run,
+        prompt: &Prompt,
+        open_limit: u32,
+    ) -> ReserveRequest {
+        ReserveRequest {
+            user_id: run.user_id.to_string(),
+            run_id: run.id.to_string(),
+            model_id: run.model_id,
+            minimum_microdollars: prompt.model.cost(prompt.estimated_tokens(), 1),
+            maximum_microdollars: self.most_cost(&prompt.model, prompt.most_tokens()),
+            open_limit,
+            background: false,
+            api_key_id: run.api_key_id.map(|id| id.to_string()).unwrap_or_default(),
+        }
+    }
+
+    /// The most that an answer to so many tokens can cost, by the dearest of those that may answer.
+    fn most_cost(&self, model: &Model, most_input: u32) -> i64 {
+        if self.may_be_agent(model) {
+            return WHOLE_BALANCE;
+        }
+        let candidates = self.catalogue.candidates(model).into_iter();
+        candidates
+            .map(|model| model.max_cost(most_input))
+            .max()
+            .unwrap_or_default()
+    }
+
     /// With which the agent may ask back, and the token's hash.
     fn ask_back(&self, prompt: &Prompt) -> Result<(Option<AskBack>, Option<Vec<u8>>), Error> {
-        if !self.is_agent(&prompt.model) {
+        if !self.may_be_agent(&prompt.model) {
             return Ok((None, None));
         }
         let mut token = [0_u8; TOKEN_BYTES];
@@ -204,4 +223,19 @@ fn own_answer<'a>(run: &Run, exchange: &'a Exchange) -> Result<&'a Message, Erro
         .as_ref()
         .filter(|answer| answer.run_id == run.id.to_string())
         .ok_or(Error::KeyReused)
+}
+
+/// How many tokens of an answer are paid for.
+pub(super) fn pays_for(prompt: &Prompt, reserved: i64) -> Result<u32, Error> {
+    let model = &prompt.model;
+    match model.affordable_output(reserved, prompt.estimated_tokens()) {
+        0 => Err(Error::BalanceInsufficient),
+        tokens => Ok(tokens),
+    }
+}
+
+/// The thread knows a question by its key; where there is no question, the run alone has it.
+fn key_of(question: &Question) -> String {
+    let key = question.key.clone().filter(|_| !question.stored);
+    key.unwrap_or_default()
 }

@@ -1,4 +1,5 @@
-//! Runs whose process died: they are found by their lease, taken over by raising the fence, and brought to their end.
+//! Runs whose process died: they are found by their lease, taken over by raising the fence, and brought to their end,
+//! or begun anew ([`super::restart`]).
 
 use std::sync::Arc;
 
@@ -8,10 +9,11 @@ use futures_util::StreamExt;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Engine;
+use super::ending::wish_or;
 use super::receipt::Receipt;
 use crate::backends::GONE;
 use crate::error::Error;
-use crate::store::{Appended, Purpose, Run, State};
+use crate::store::{Appended, Failure, Purpose, Run, State};
 
 /// Runs that are taken over and ended at once.
 const AT_ONCE: usize = 8;
@@ -36,9 +38,9 @@ impl Engine {
         });
     }
 
-    /// Ends every run whose lease has run out; says how many. One that cannot be ended now is tried again when its new
+    /// Ends every run whose lease has run out, or begins it anew; says how many. One that cannot be ended now is tried again when its new
     /// lease has run out.
-    pub(crate) async fn reap(&self) -> Result<usize, Error> {
+    pub(crate) async fn reap(self: &Arc<Self>) -> Result<usize, Error> {
         let mut ended = 0;
         loop {
             let taken = self.take_over().await?;
@@ -64,7 +66,11 @@ impl Engine {
         Ok(taken)
     }
 
-    async fn end_taken(&self, run: Run) -> bool {
+    async fn end_taken(self: &Arc<Self>, run: Run) -> bool {
+        if self.may_begin_anew(&run) {
+            self.begin_anew_later(run);
+            return true;
+        }
         tracing::info!(run = %run.id, state = ?run.state, "ending a run whose process died");
         match self.hold(run.lease(), Box::pin(self.end(&run))).await {
             Some(Ok(())) => true,
@@ -76,23 +82,31 @@ impl Engine {
         }
     }
 
-    async fn end(&self, run: &Run) -> Result<(), Error> {
+    pub(super) async fn end(&self, run: &Run) -> Result<(), Error> {
         match (run.purpose, run.state) {
             (_, State::Ended) => Ok(()),
             (Purpose::Answer, State::Reserving) => self.abandon(run).await,
             (Purpose::Answer, State::Running) => match self.exchange_of(run).await? {
-                Some(exchange) => self.interrupt(run, exchange).await,
+                Some(exchange) => {
+                    let failure = wish_or(run, Failure::Interrupted);
+                    self.cut_short(run, exchange, failure).await
+                }
                 None => self.end_without_thread(run).await,
             },
             (Purpose::Answer, State::Answered) => {
                 self.conclude(run, &Receipt::of(run)).await.map(drop)
             }
-            (Purpose::Summary, _) => self.end_summary(run).await,
+            (Purpose::Summary | Purpose::Chat, _) => self.end_summary(run).await,
         }
     }
 
     /// Ends a run as far as it got: its text is kept, and charged for.
-    pub(super) async fn interrupt(&self, run: &Run, exchange: Exchange) -> Result<(), Error> {
+    pub(super) async fn cut_short(
+        &self,
+        run: &Run,
+        exchange: Exchange,
+        failure: Failure,
+    ) -> Result<(), Error> {
         let answer = exchange.answer.unwrap_or_default();
         let appended = Appended {
             answer_id: answer.id,
@@ -104,7 +118,8 @@ impl Engine {
         let text = self.last_text(&run).await?;
         let model = self.catalogue.by_id(run.model_id);
         let prompt_tokens = u32::try_from(run.prompt_tokens).unwrap_or(u32::MAX);
-        let receipt = Receipt::interrupted(model, prompt_tokens, &text);
+        let receipt = Receipt::cut_short(model, prompt_tokens, &text, failure);
+        let receipt = receipt.timed(&run, None, self.clock.now());
         self.record(&run, &receipt).await?;
         self.conclude(&run, &receipt).await.map(drop)
     }
@@ -127,12 +142,12 @@ impl Engine {
     }
 
     async fn end_without_thread(&self, run: &Run) -> Result<(), Error> {
-        let receipt = Receipt::interrupted(None, 0, "");
+        let receipt = Receipt::cut_short(None, 0, "", wish_or(run, Failure::Interrupted));
         self.record(run, &receipt).await?;
         self.conclude(run, &receipt).await.map(drop)
     }
 
-    /// A summary that was not written is not charged for; one that was, is.
+    /// A summary that was not written is not charged for, nor a chat whose end nobody wrote down; one that was, is.
     async fn end_summary(&self, run: &Run) -> Result<(), Error> {
         let (charged, _) = self.settle(run, &Receipt::of(run)).await?;
         self.close(run, charged, false).await

@@ -1,8 +1,12 @@
 //! What an answer came to: how it ended, and what is charged for it.
 
+use chrono::{DateTime, Utc};
+use confab_rpc::threads::AnswerReceipt;
+
+use super::without_nul;
 use crate::catalogue::{Model, estimate_tokens};
-use crate::provider::{Bill, Prompt, ProviderError};
-use crate::store::{Failure, Outcome, Run};
+use crate::provider::{Bill, End, Prompt, ProviderError};
+use crate::store::{Failure, Outcome, Run, State};
 
 #[cfg(test)]
 mod tests;
@@ -11,13 +15,15 @@ mod tests;
 #[derive(Debug)]
 pub(crate) enum Read {
     /// The provider said that this was all.
-    Ended(Bill),
+    Ended(End),
     /// The longest answer was reached; the rest was not read.
     Full,
     /// The provider failed.
     Failed(ProviderError),
     /// Its thread was removed; the rest was not read.
     Unwanted,
+    /// Somebody stopped it; the rest was not read.
+    Cancelled,
 }
 
 /// What was asked, as far as it matters for the price.
@@ -35,7 +41,7 @@ impl Measure {
     pub(crate) fn of(prompt: &Prompt) -> Self {
         Self {
             estimated_input: prompt.estimated_tokens(),
-            most_input: prompt.most_tokens().min(prompt.model.context_length),
+            most_input: prompt.most_tokens(),
             most_output: prompt.max_output_tokens,
         }
     }
@@ -51,7 +57,16 @@ pub(crate) struct Receipt {
     pub(crate) input_tokens: u32,
     pub(crate) output_tokens: u32,
     pub(crate) cost_microdollars: i64,
+    /// The provider's word for it.
+    pub(crate) finish_reason: Option<String>,
+    /// From the ask to the first text; 0: there is none, or nobody knows.
+    pub(crate) first_token_ms: u32,
+    /// From the ask to the end.
+    pub(crate) duration_ms: u32,
 }
+
+/// The longest finish reason that is kept, in bytes.
+const FINISH_REASON_BYTES: usize = 255;
 
 impl Receipt {
     /// Of an answer that was read here. Nothing is charged for a failure that said nothing; what the provider does not
@@ -59,11 +74,19 @@ impl Receipt {
     pub(crate) fn new(model: &Model, measure: Measure, text: &str, read: Read) -> Self {
         let measured = || Self::measured(model, measure.estimated_input, text);
         match read {
-            Read::Ended(bill) => Self::billed(model, measure, text, bill),
+            Read::Ended(end) => Self {
+                finish_reason: end.finish_reason.map(short),
+                ..Self::billed(model, measure, text, end.bill)
+            },
             Read::Full => measured(),
             Read::Unwanted => Self {
                 outcome: Outcome::Cancelled,
                 failure: Some(Failure::ThreadGone),
+                ..measured()
+            },
+            Read::Cancelled => Self {
+                outcome: Outcome::Cancelled,
+                failure: Some(Failure::Cancelled),
                 ..measured()
             },
             Read::Failed(error) if text.is_empty() => Self {
@@ -81,17 +104,44 @@ impl Receipt {
         }
     }
 
-    /// Of a run whose process died with so much of the answer stored.
-    pub(crate) fn interrupted(model: Option<&Model>, prompt_tokens: u32, text: &str) -> Self {
+    /// Of a run whose process died with so much of the answer stored, and which nobody answers anew: `failure` says
+    /// why.
+    pub(crate) fn cut_short(
+        model: Option<&Model>,
+        prompt_tokens: u32,
+        text: &str,
+        failure: Failure,
+    ) -> Self {
         let measured = match model {
             Some(model) => Self::measured(model, prompt_tokens, text),
             // It has left the catalogue with its prices.
             None => Self::complete(0, 0, 0),
         };
         Self {
-            outcome: Outcome::Interrupted,
-            failure: Some(Failure::Interrupted),
+            outcome: match failure {
+                Failure::Cancelled => Outcome::Cancelled,
+                _ => Outcome::Interrupted,
+            },
+            failure: Some(failure),
             ..measured
+        }
+    }
+
+    /// With the time that it took.
+    pub(crate) fn timed(
+        self,
+        run: &Run,
+        first_text_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let until = |moment: DateTime<Utc>| {
+            let passed = (moment - run.started_at).num_milliseconds();
+            u32::try_from(passed.max(0)).unwrap_or(u32::MAX)
+        };
+        Self {
+            first_token_ms: first_text_at.map_or(0, |first| until(first).max(1)),
+            duration_ms: until(now),
+            ..self
         }
     }
 
@@ -105,6 +155,39 @@ impl Receipt {
             input_tokens: tokens(run.input_tokens),
             output_tokens: tokens(run.output_tokens),
             cost_microdollars: run.cost_microdollars.unwrap_or(0),
+            finish_reason: run.finish_reason.clone(),
+            first_token_ms: tokens(run.first_token_ms),
+            duration_ms: tokens(run.duration_ms),
+        }
+    }
+
+    /// As the thread keeps it.
+    pub(crate) fn told(&self, run: &Run) -> AnswerReceipt {
+        AnswerReceipt {
+            provider: run.provider.clone(),
+            input_tokens: self.input_tokens,
+            output_tokens: self.output_tokens,
+            cost_microdollars: self.cost_microdollars,
+            finish_reason: self.finish_reason.clone().unwrap_or_default(),
+            first_token_ms: self.first_token_ms,
+            duration_ms: self.duration_ms,
+        }
+    }
+
+    /// The run when it has ended so, and its account was charged so much.
+    pub(crate) fn ending(&self, run: &Run, charged: i64, now: DateTime<Utc>) -> Run {
+        Run {
+            state: State::Ended,
+            outcome: Some(self.outcome),
+            failure: self.failure,
+            input_tokens: Some(i64::from(self.input_tokens)),
+            output_tokens: Some(i64::from(self.output_tokens)),
+            cost_microdollars: Some(charged),
+            finish_reason: self.finish_reason.clone(),
+            first_token_ms: Some(i64::from(self.first_token_ms)),
+            duration_ms: Some(i64::from(self.duration_ms)),
+            ended_at: Some(now),
+            ..run.clone()
         }
     }
 
@@ -112,7 +195,8 @@ impl Receipt {
     fn billed(model: &Model, measure: Measure, text: &str, bill: Bill) -> Self {
         match bill {
             Bill::Tokens { input, output } => {
-                let (most_input, most_output) = (measure.most_input, measure.most_output);
+                let most_input = measure.most_input.min(model.context_length);
+                let most_output = measure.most_output;
                 if input > most_input || output > most_output {
                     tracing::warn!(
                         model = model.name,
@@ -150,14 +234,25 @@ impl Receipt {
             input_tokens,
             output_tokens,
             cost_microdollars,
+            finish_reason: None,
+            first_token_ms: 0,
+            duration_ms: 0,
         }
     }
+}
+
+fn short(mut word: String) -> String {
+    word.truncate(word.floor_char_boundary(FINISH_REASON_BYTES));
+    without_nul(word)
 }
 
 fn failure_of(error: &ProviderError) -> Failure {
     match error {
         ProviderError::NoMoney => Failure::NoMoney,
         ProviderError::TooLong => Failure::TooLong,
-        ProviderError::Unconfigured | ProviderError::Failed(_) => Failure::Provider,
+        ProviderError::Unconfigured
+        | ProviderError::Busy
+        | ProviderError::Refused { .. }
+        | ProviderError::Failed(_) => Failure::Provider,
     }
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use run::{Column, Entity};
 pub(crate) use run::{Failure, Model as Run, Outcome, Purpose, State};
 
+use crate::catalogue::Model;
 use crate::run::Receipt;
 
 /// The right to change a run, for as long as nobody raised the fence.
@@ -57,6 +58,16 @@ impl Store {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// How far a run is, and which attempt's text is in the thread.
+    pub(crate) async fn pulse(&self, id: Uuid) -> Result<Option<(State, i16)>, DbErr> {
+        Entity::find_by_id(id)
+            .select_only()
+            .columns([Column::State, Column::Generation])
+            .into_tuple()
+            .one(self.database.read())
+            .await
     }
 
     pub(crate) async fn find(&self, id: Uuid) -> Result<Option<Run>, DbErr> {
@@ -158,6 +169,18 @@ impl Store {
             .col_expr(
                 Column::CostMicrodollars,
                 Expr::value(receipt.cost_microdollars),
+            )
+            .col_expr(
+                Column::FinishReason,
+                Expr::value(receipt.finish_reason.clone()),
+            )
+            .col_expr(
+                Column::FirstTokenMs,
+                Expr::value(i64::from(receipt.first_token_ms)),
+            )
+            .col_expr(
+                Column::DurationMs,
+                Expr::value(i64::from(receipt.duration_ms)),
             );
         self.apply(update).await
     }
@@ -174,11 +197,66 @@ impl Store {
         let mut update = held(lease)
             .col_expr(Column::State, Expr::value(State::Ended))
             .col_expr(Column::CostMicrodollars, Expr::value(charged))
-            .col_expr(Column::EndedAt, Expr::value(now));
+            .col_expr(Column::EndedAt, Expr::value(now))
+            .col_expr(Column::Parameters, Expr::value(None::<String>))
+            .col_expr(Column::Instructions, Expr::value(None::<String>));
         if forget_key {
             update = update.col_expr(Column::ClientMsgId, Expr::value(None::<String>));
         }
         self.apply(update).await
+    }
+
+    /// Another model or provider answers than the one that was asked; false when the lease is lost.
+    pub(crate) async fn answering(
+        &self,
+        lease: Lease,
+        model: &Model,
+        provider: &str,
+    ) -> Result<bool, DbErr> {
+        let update = held(lease)
+            .col_expr(Column::ModelId, Expr::value(model.id))
+            .col_expr(Column::Model, Expr::value(model.name.as_str()))
+            .col_expr(Column::Provider, Expr::value(provider));
+        self.apply(update).await
+    }
+
+    /// Counts an attempt before it is made; false when the lease is lost.
+    pub(crate) async fn attempt(&self, lease: Lease, attempts: i16) -> Result<bool, DbErr> {
+        self.apply(held(lease).col_expr(Column::Attempts, Expr::value(attempts)))
+            .await
+    }
+
+    /// The text of earlier attempts is no longer in the thread, and none of this one yet; false when the lease is lost.
+    pub(crate) async fn superseded(&self, lease: Lease, generation: i16) -> Result<bool, DbErr> {
+        self.apply(held(lease).col_expr(Column::Generation, Expr::value(generation)))
+            .await
+    }
+
+    /// Wishes that a run be cancelled; anyone may, as long as nothing is decided.
+    pub(crate) async fn request_cancel(&self, id: Uuid, now: DateTime<Utc>) -> Result<(), DbErr> {
+        Entity::update_many()
+            .filter(Column::Id.eq(id))
+            .filter(Column::CancelRequestedAt.is_null())
+            .filter(Column::State.is_in([State::Reserving, State::Running]))
+            .col_expr(Column::CancelRequestedAt, Expr::value(now))
+            .exec(self.database.write())
+            .await?;
+        Ok(())
+    }
+
+    /// Which of a process's runs shall be cancelled.
+    pub(crate) async fn cancel_requested(&self, owner: Uuid) -> Result<Vec<Uuid>, DbErr> {
+        Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::LeaseOwner.eq(owner))
+            // As in the index.
+            .filter(Column::CancelRequestedAt.is_not_null())
+            .filter(Column::EndedAt.is_null())
+            .filter(Column::State.is_in([State::Reserving, State::Running]))
+            .into_tuple()
+            .all(self.database.read())
+            .await
     }
 
     /// Removes a run of which nothing is left.

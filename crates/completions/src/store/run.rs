@@ -5,7 +5,8 @@ use confab_rpc::Reason;
 use confab_rpc::threads::MessageState;
 use sea_orm::entity::prelude::*;
 
-/// A run. Whoever holds its lease is the only one who changes it: every write names the fence.
+/// A run. Whoever holds its lease is the only one who changes it: every write names the fence. The wish to cancel it
+/// is anyone's.
 #[expect(clippy::struct_field_names, reason = "a column keeps its name")]
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "run")]
@@ -37,6 +38,16 @@ pub(crate) struct Model {
     pub(crate) cost_microdollars: Option<i64>,
     pub(crate) agent_token_hash: Option<Vec<u8>>,
     pub(crate) error: Option<String>,
+    pub(crate) cancel_requested_at: Option<DateTime<Utc>>,
+    pub(crate) stored: bool,
+    pub(crate) api_key_id: Option<Uuid>,
+    pub(crate) parameters: Option<String>,
+    pub(crate) instructions: Option<String>,
+    pub(crate) attempts: i16,
+    pub(crate) generation: i16,
+    pub(crate) finish_reason: Option<String>,
+    pub(crate) first_token_ms: Option<i64>,
+    pub(crate) duration_ms: Option<i64>,
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) ended_at: Option<DateTime<Utc>>,
 }
@@ -54,6 +65,9 @@ pub(crate) enum Purpose {
     Answer,
     #[sea_orm(num_value = 2)]
     Summary,
+    /// A chat or vectors: nothing of it is in a thread.
+    #[sea_orm(num_value = 3)]
+    Chat,
 }
 
 /// How far a run is.
@@ -107,6 +121,9 @@ pub(crate) enum Failure {
     /// The process that worked on it died.
     #[sea_orm(num_value = 84)]
     Interrupted,
+    /// Somebody stopped it.
+    #[sea_orm(num_value = 85)]
+    Cancelled,
 }
 
 impl From<Outcome> for MessageState {
@@ -128,11 +145,17 @@ impl From<Failure> for Reason {
             Failure::TooLong => Self::ContextTooLong,
             Failure::Provider => Self::ProviderFailed,
             Failure::Interrupted => Self::RunInterrupted,
+            Failure::Cancelled => Self::RunCancelled,
         }
     }
 }
 
 impl Model {
+    /// Whether it answers somebody, and is no work of Confab's own.
+    pub(crate) fn is_answer(&self) -> bool {
+        self.purpose == Purpose::Answer
+    }
+
     /// The right to change it.
     pub(crate) fn lease(&self) -> super::Lease {
         super::Lease {

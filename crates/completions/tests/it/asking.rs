@@ -11,6 +11,8 @@ use crate::world::LLAMA;
 /// A run that is being followed.
 pub(crate) struct Following {
     pub(crate) started: Started,
+    /// How often the text was superseded.
+    pub(crate) restarts: usize,
     text: String,
     stream: tonic::Streaming<AskEvent>,
 }
@@ -24,14 +26,23 @@ pub(crate) struct Answered {
 }
 
 impl Following {
-    pub(crate) async fn start(mut stream: tonic::Streaming<AskEvent>) -> Result<Self, Fault> {
+    pub(crate) async fn start(stream: tonic::Streaming<AskEvent>) -> Result<Self, Fault> {
+        Self::resume(stream, "").await
+    }
+
+    /// Goes on where this text ends.
+    pub(crate) async fn resume(
+        mut stream: tonic::Streaming<AskEvent>,
+        text: &str,
+    ) -> Result<Self, Fault> {
         let first = stream.message().await.map_err(Fault::from)?;
         let Some(ask_event::Event::Started(started)) = first.and_then(|event| event.event) else {
             panic!("the first event is `started`");
         };
         Ok(Self {
             started,
-            text: String::new(),
+            restarts: 0,
+            text: text.to_owned(),
             stream,
         })
     }
@@ -40,9 +51,26 @@ impl Following {
     pub(crate) async fn some_text(&mut self) -> &str {
         match self.stream.message().await.unwrap().unwrap().event {
             Some(ask_event::Event::Delta(delta)) => self.text.push_str(&delta.text),
+            Some(ask_event::Event::Restarted(_)) => {
+                self.restarts += 1;
+                self.text.clear();
+            }
             other => panic!("text was expected, not {other:?}"),
         }
         &self.text
+    }
+
+    /// All text there is so far.
+    pub(crate) fn text_so_far(&self) -> &str {
+        &self.text
+    }
+
+    /// Waits until so many bytes of text are there.
+    pub(crate) async fn text_of(&mut self, bytes: usize) -> String {
+        while self.text.len() < bytes {
+            self.some_text().await;
+        }
+        self.text.clone()
     }
 
     pub(crate) async fn rest(self) -> Result<Answered, Fault> {

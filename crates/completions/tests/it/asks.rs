@@ -67,6 +67,7 @@ async fn what_cannot_be_asked_is_refused_and_leaves_nothing() {
         let ann = house.user(DOLLAR, &[LLAMA]).await;
         let bob = house.user(DOLLAR, &[LLAMA, GPT_4]).await;
         let poor = house.user(0, &[LLAMA]).await;
+        let ungranted = house.user(DOLLAR, &[]).await;
         let strange = User {
             id: "018f0000-0000-7000-8000-000000000001".to_owned(),
             ..User::default()
@@ -89,6 +90,10 @@ async fn what_cannot_be_asked_is_refused_and_leaves_nothing() {
         let with_file = |name: &str| AskRequest {
             attachment_names: vec![name.to_owned()],
             ..ask_in(&ann, &own.id, "Look")
+        };
+        let with_parameters = |json: &str| AskRequest {
+            parameters: json.to_owned(),
+            ..new_ask(&ann, "Hi")
         };
         let long = "x".repeat(128 * 1024 + 1);
         let cases = [
@@ -113,9 +118,29 @@ async fn what_cannot_be_asked_is_refused_and_leaves_nothing() {
             (
                 AskRequest {
                     model: None,
+                    ..new_ask(&ungranted, "Hi")
+                },
+                Reason::ModelNotGranted,
+            ),
+            (
+                AskRequest {
+                    api_key_id: "none".to_owned(),
                     ..new_ask(&ann, "Hi")
                 },
-                Reason::ModelNotFound,
+                Reason::ApiKeyNotFound,
+            ),
+            (with_parameters("[]"), Reason::Invalid),
+            (with_parameters("{\"model\": \"gpt-4\"}"), Reason::Invalid),
+            (
+                with_parameters(&format!("{{\"user\": \"{long}\"}}")),
+                Reason::Invalid,
+            ),
+            (
+                AskRequest {
+                    instructions: long[..64 * 1024 + 1].to_owned(),
+                    ..new_ask(&ann, "Hi")
+                },
+                Reason::Invalid,
             ),
             (new_ask(&strange, "Hi"), Reason::UserNotFound),
             (new_ask(&nobody, "Hi"), Reason::UserNotFound),

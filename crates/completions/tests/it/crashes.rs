@@ -10,6 +10,10 @@ use crate::wire::{When, Wire};
 use crate::world::{House, LLAMA, Process};
 
 const DOLLAR: i64 = 1_000_000;
+/// How often what was being answered is asked anew.
+const RESTARTS: [&str; 2] = ["0", "1"];
+/// What was being answered is not asked anew.
+const GIVES_UP: (&str, &str) = ("restarts", "0");
 
 /// What a run is in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +26,26 @@ enum End {
     Partial,
     /// Answered and paid for.
     Whole,
+}
+
+impl End {
+    /// What is asked anew is answered.
+    fn with(self, restarts: &str) -> Self {
+        match self {
+            Self::Silent | Self::Partial if restarts != "0" => Self::Whole,
+            end => end,
+        }
+    }
+}
+
+/// Houses that give up at once, and houses that ask anew.
+async fn both_ways() -> Vec<(&'static str, House)> {
+    let mut houses = Vec::new();
+    for restarts in RESTARTS {
+        let both = House::both_with(&[("restarts", restarts)]).await;
+        houses.extend(both.into_iter().map(|house| (restarts, house)));
+    }
+    houses
 }
 
 const STEPS: [(&str, When, End); 12] = [
@@ -104,8 +128,9 @@ fn check_again(again: Result<Answered, Fault>, end: End) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_ends_once_wherever_its_process_dies() {
-    for house in House::both().await {
+    for (restarts, house) in both_ways().await {
         for (method, when, end) in STEPS {
+            let end = end.with(restarts);
             let step = format!("killed {when:?} {method}");
             let ann = house.user(DOLLAR, &[LLAMA]).await;
             let dying = house.start_on(Wire::holding(method, 1, when)).await;
@@ -132,8 +157,9 @@ async fn a_run_ends_once_wherever_its_process_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_wakes_up_too_late_changes_nothing() {
-    for house in House::both().await {
+    for (restarts, house) in both_ways().await {
         for (method, when, end) in STEPS {
+            let end = end.with(restarts);
             let step = format!("stood still {when:?} {method}");
             let ann = house.user(DOLLAR, &[LLAMA]).await;
             let sleeping = house.start_on(Wire::holding(method, 1, when)).await;
@@ -157,7 +183,7 @@ async fn a_process_that_wakes_up_too_late_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_was_being_read_is_kept_as_far_as_it_was_stored() {
-    for house in House::both_with(&[("providers.scripted.behaviour", "slow")]).await {
+    for house in House::both_with(&[GIVES_UP, ("providers.scripted.behaviour", "slow")]).await {
         let ann = house.user(DOLLAR, &[LLAMA]).await;
         let wire = Wire::holding("Checkpoint", 3, When::Before);
         let dying = house.start_on(wire).await;

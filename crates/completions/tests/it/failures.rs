@@ -1,7 +1,7 @@
 //! Asks that fail on the way: what is kept, what is removed, what is charged.
 
 use confab_rpc::Reason;
-use confab_rpc::completions::AskRequest;
+use confab_rpc::completions::{AskRequest, ask_request};
 use confab_rpc::threads::MessageState;
 
 use crate::asking::{ask_in, echo, new_ask, reason, thread_of};
@@ -112,7 +112,7 @@ async fn files_of_a_failed_ask_are_removed_unless_another_message_carries_them()
         // It is the same when nothing was stored.
         let dropped = house.upload(&ann, &thread).await.name;
         let refused = AskRequest {
-            model: None,
+            model: Some(ask_request::Model::ModelName("gpt-9".to_owned())),
             ..carrying(&[&dropped, &kept])
         };
         assert_eq!(reason(works.ask(refused).await), Reason::ModelNotFound);

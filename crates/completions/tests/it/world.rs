@@ -13,9 +13,9 @@ use confab_rpc::attachments::attachments_client::AttachmentsClient;
 use confab_rpc::attachments::attachments_server::AttachmentsServer;
 use confab_rpc::attachments::upload_request::{Commit, Part};
 use confab_rpc::attachments::{Attachment, ListAttachmentsRequest, UploadRequest};
-use confab_rpc::completions::AskRequest;
 use confab_rpc::completions::completions_client::CompletionsClient;
 use confab_rpc::completions::completions_server::CompletionsServer;
+use confab_rpc::completions::{AskRequest, CancelRunRequest, FollowRequest, GetRunRequest, Run};
 use confab_rpc::sessions::sessions_client::SessionsClient;
 use confab_rpc::sessions::sessions_server::SessionsServer;
 use confab_rpc::sessions::{
@@ -326,6 +326,40 @@ impl House {
         assert_eq!(self.open_runs().await, 0, "runs are still open");
     }
 
+    /// Returns when so much of a thread's answer is stored.
+    pub(crate) async fn stored(&self, user: &User, thread_id: &str, text: &str) {
+        let looking = async {
+            while self.messages(user, thread_id).await[1].content != text {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looking).await.unwrap();
+    }
+
+    /// Returns when the wish to stop a run is written down.
+    pub(crate) async fn cancel_is_written(&self) {
+        let database = self.database.read();
+        let backend = database.get_database_backend();
+        let sql = "SELECT id FROM run WHERE cancel_requested_at IS NOT NULL";
+        let looking = async {
+            let wishes = || Statement::from_string(backend, sql);
+            while database.query_one_raw(wishes()).await.unwrap().is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looking).await.unwrap();
+    }
+
+    /// The run that was begun last.
+    pub(crate) async fn last_run(&self) -> String {
+        let database = self.database.read();
+        let backend = database.get_database_backend();
+        let sql = "SELECT id FROM run ORDER BY id DESC LIMIT 1";
+        let statement = Statement::from_string(backend, sql);
+        let row = database.query_one_raw(statement).await.unwrap().unwrap();
+        row.try_get::<uuid::Uuid>("", "id").unwrap().to_string()
+    }
+
     async fn open_runs(&self) -> i64 {
         let database = self.database.read();
         let backend = database.get_database_backend();
@@ -357,6 +391,41 @@ impl Process {
         let mut client = self.client.clone();
         let stream = client.ask(request).await.map_err(Fault::from)?.into_inner();
         Following::start(stream).await
+    }
+
+    /// Follows a run of which the caller has this text.
+    pub(crate) async fn follow(
+        &self,
+        user: &User,
+        run_id: &str,
+        text: &str,
+    ) -> Result<Following, Fault> {
+        let request = FollowRequest {
+            user_id: user.id.clone(),
+            run_id: run_id.to_owned(),
+            offset: i64::try_from(text.len()).unwrap(),
+        };
+        let mut client = self.client.clone();
+        let stream = client.follow(request).await.map_err(Fault::from)?;
+        Following::resume(stream.into_inner(), text).await
+    }
+
+    pub(crate) async fn run(&self, user: &User, run_id: &str) -> Result<Run, Fault> {
+        let request = GetRunRequest {
+            user_id: user.id.clone(),
+            run_id: run_id.to_owned(),
+        };
+        let run = self.client.clone().get_run(request).await?;
+        Ok(run.into_inner())
+    }
+
+    pub(crate) async fn cancel(&self, user: &User, run_id: &str) -> Result<Run, Fault> {
+        let request = CancelRunRequest {
+            user_id: user.id.clone(),
+            run_id: run_id.to_owned(),
+        };
+        let run = self.client.clone().cancel_run(request).await?;
+        Ok(run.into_inner())
     }
 
     /// The process ends as one that is killed: nothing of it goes on.
