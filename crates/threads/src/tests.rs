@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use crate::answer::{State, may_write, unseen};
+use crate::answer::{State, may_restart, may_write, unseen};
 use crate::exchange::{Attachment, Destination, NewExchange};
 use crate::page::{BYTES, Bounds, Extent, fill};
 use crate::people::Known;
-use crate::text::{ANSWER_BYTES, blank_nul, without_nul};
+use crate::text::{self, ANSWER_BYTES, blank_nul, without_nul};
 
 #[test]
 fn an_open_answer_admits_its_last_fence_and_higher_ones() {
@@ -15,6 +15,23 @@ fn an_open_answer_admits_its_last_fence_and_higher_ones() {
     assert!(may_write(State::Streaming, 3, 4).is_ok());
     assert!(may_write(State::Streaming, 3, 2).is_err());
     assert!(may_write(State::Complete, 3, 4).is_err());
+}
+
+#[test]
+fn an_answer_restarts_under_a_higher_fence_only() {
+    assert!(may_restart("first", 3, 4, "second").is_ok());
+    assert!(may_restart("first", 3, 3, "second").is_err());
+    assert!(may_restart("first", 3, 3, "").is_err());
+    assert!(may_restart("second", 3, 3, "second").is_ok());
+}
+
+#[test]
+fn a_text_is_cut_where_a_character_begins() {
+    let from = |start| text::from("aé".into(), start).ok();
+    assert_eq!(from(0).as_deref(), Some("aé"));
+    assert_eq!(from(1).as_deref(), Some("é"));
+    assert_eq!(from(3).as_deref(), Some(""));
+    assert_eq!([from(-1), from(2), from(4)], [None, None, None]);
 }
 
 #[test]
