@@ -2,10 +2,12 @@
 //!
 //! Nothing that must be true lives here; a Redis that is away or empty costs convenience, never a message or money.
 
+mod counter;
 mod directory;
 mod memory;
 mod redis;
 
+pub use counter::Count;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 

@@ -7,10 +7,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::Fields;
+use crate::{Count, Fields};
 
 /// Entries that a stream keeps.
 const STREAM_LENGTH: usize = 10_000;
+
+/// Counters that are kept without a look at whether they have ended.
+const COUNTERS: usize = 1024;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memory(Arc<Mutex<Contents>>);
@@ -22,6 +25,35 @@ struct Contents {
     gateways: HashMap<String, Instant>,
     /// The gateways that hold sockets of a user, and until when that is believed.
     users: HashMap<Uuid, HashMap<String, Instant>>,
+    counters: Counters,
+}
+
+/// Totals, and when each begins anew.
+#[derive(Debug, Default)]
+struct Counters {
+    totals: HashMap<String, (u64, Instant)>,
+    /// How many there may be before those that have ended are dropped.
+    sweep_at: usize,
+}
+
+impl Counters {
+    fn add(&mut self, counter: &str, amount: u64, window: Duration) -> Count {
+        let now = Instant::now();
+        if self.totals.len() >= self.sweep_at.max(COUNTERS) {
+            self.totals.retain(|_, (_, end)| *end > now);
+            self.sweep_at = self.totals.len() * 2;
+        }
+        let begun = self.totals.entry(counter.to_owned());
+        let (total, end) = begun.or_insert((0, now + window));
+        if *end <= now {
+            (*total, *end) = (0, now + window);
+        }
+        *total = total.saturating_add(amount);
+        Count {
+            total: *total,
+            ends_in: *end - now,
+        }
+    }
 }
 
 impl Memory {
@@ -93,6 +125,10 @@ impl Memory {
                 .collect()
         };
         users.iter().map(of).collect()
+    }
+
+    pub(crate) fn count(&self, counter: &str, amount: u64, window: Duration) -> Count {
+        self.lock().counters.add(counter, amount, window)
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {

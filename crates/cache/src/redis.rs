@@ -12,7 +12,7 @@ use deadpool_redis::{Config, Connection, Pool, Runtime};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-use crate::{CacheError, Fields, Settings};
+use crate::{CacheError, Count, Fields, Settings};
 
 /// Gateways by the time of Redis' own clock, in milliseconds, until which they count as alive.
 const GATEWAYS: &str = "confab:gateways";
@@ -124,6 +124,34 @@ impl Redis {
             gateways.retain(|gateway| alive.contains(gateway));
         }
         Ok(found)
+    }
+
+    pub(crate) async fn count(
+        &self,
+        counter: &str,
+        amount: u64,
+        window: Duration,
+    ) -> Result<Count, CacheError> {
+        let key = format!("confab:count:{counter}");
+        self.bounded(async |mut connection| {
+            // `SET NX` begins it together with its end, so no counter is left without one.
+            let (total, left): (u64, i64) = pipe()
+                .atomic()
+                .cmd("SET")
+                .arg(&key)
+                .arg(0)
+                .arg("NX")
+                .arg("PX")
+                .arg(whole_milliseconds(window).max(1))
+                .ignore()
+                .incr(&key, amount)
+                .pttl(&key)
+                .query_async(&mut connection)
+                .await?;
+            let ends_in = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+            Ok(Count { total, ends_in })
+        })
+        .await
     }
 
     /// The gateways that are alive, and those that each user was seen on, dead or alive, in one round trip.

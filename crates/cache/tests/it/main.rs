@@ -1,6 +1,7 @@
 //! What the cache promises, in memory and on Redis.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod counter;
 mod directory;
 
 use confab_cache::{Cache, Settings};
