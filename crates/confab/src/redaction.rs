@@ -8,6 +8,7 @@ const BLACK: &str = "********";
 /// Keys whose values are secrets, wherever they stand.
 const SECRET_KEYS: &[&str] = &[
     "api_key",
+    "api_keys",
     "secret_access_key",
     "shared_secret",
     "password",
@@ -25,6 +26,9 @@ pub(crate) fn redact(value: &mut Value) {
                         if SECRET_KEYS.contains(&key.as_str()) && !text.is_empty() =>
                     {
                         BLACK.clone_into(text);
+                    }
+                    Value::Array(items) if SECRET_KEYS.contains(&key.as_str()) => {
+                        items.fill(Value::String(BLACK.to_owned()));
                     }
                     other => redact(other),
                 }

@@ -22,6 +22,9 @@ use tonic::transport::Endpoint;
 use crate::roles::{Role, Roles};
 use crate::settings::{Lanes, Settings};
 
+/// A chat may carry images: 16 MiB, and what is around them.
+const CHAT_BYTES: usize = 17 * 1024 * 1024;
+
 /// The services of this process and how to reach every service.
 pub(crate) struct Wired {
     /// To each service that a role of this process calls or is.
@@ -196,7 +199,7 @@ impl Wiring<'_> {
         .await
         .context("completions")?;
         wired.agent_context = service.agent_context().map(AgentContextServer::new);
-        let server = CompletionsServer::new(service);
+        let server = CompletionsServer::new(service).max_decoding_message_size(CHAT_BYTES);
         wired.lanes.completions = Some(Lane::local(server.clone(), deadline));
         wired.served.push((Role::Completions, Routes::new(server)));
         Ok(())

@@ -88,18 +88,10 @@ impl Settings {
             .with(lines)
             .with(traces)
             .try_init()?;
-        self.serve_metrics()?;
+        if let Some(address) = self.metrics_listen {
+            serve_metrics(address)?;
+        }
         Ok(Telemetry(provider))
-    }
-
-    fn serve_metrics(&self) -> Result<(), BuildError> {
-        let Some(address) = self.metrics_listen else {
-            return Ok(());
-        };
-        PrometheusBuilder::new()
-            .with_http_listener(address)
-            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-            .install()
     }
 
     fn provider(&self, service: &'static str) -> Result<Option<SdkTracerProvider>, TelemetryError> {
@@ -129,6 +121,14 @@ impl Telemetry {
             tracing::warn!(%error, "traces were lost at the end");
         }
     }
+}
+
+/// Records what the process measures, for whoever reads it there.
+pub(crate) fn serve_metrics(address: SocketAddr) -> Result<(), BuildError> {
+    PrometheusBuilder::new()
+        .with_http_listener(address)
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .install()
 }
 
 fn optional_address<'de, D: Deserializer<'de>>(

@@ -101,3 +101,28 @@ async fn stopping_waits_for_work_and_survives_a_panic() {
     assert!(tasks.stop(Duration::from_secs(5)).await);
     received.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_read_over_http_in_the_language_of_prometheus() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    crate::telemetry::serve_metrics(address).unwrap();
+    metrics::counter!("confab_tests_total", "kind" => "unit").increment(2);
+    metrics::histogram!("confab_tests_seconds").record(0.02);
+
+    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    connection.write_all(request).await.unwrap();
+    let mut read = String::new();
+    connection.read_to_string(&mut read).await.unwrap();
+    assert!(
+        read.contains("confab_tests_total{kind=\"unit\"} 2"),
+        "{read}"
+    );
+    assert!(
+        read.contains("confab_tests_seconds_bucket{le=\"0.025\"} 1"),
+        "{read}"
+    );
+}

@@ -243,7 +243,8 @@ impl Assistant {
         let request = ListModelsRequest {};
         let found = self.backends.completions().list_models(request).await?;
         let models = found.into_inner().models.into_iter();
-        let mut names: Vec<String> = models.map(|model| model.name).collect();
+        let answering = models.filter(|model| !model.embeds);
+        let mut names: Vec<String> = answering.map(|model| model.name).collect();
         names.sort_unstable();
         Ok(Reply::Models { models: names })
     }

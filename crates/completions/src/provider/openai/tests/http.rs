@@ -18,8 +18,8 @@ use crate::provider::tests::{prompt, read};
 use crate::provider::{Bill, Piece, Prompt, ProviderError, Registry, Routed};
 use crate::settings::{self, Settings};
 
-const TEXT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Hello\"}}]}\n\n";
-const END: &str = "data: {\"choices\":[{\"finish_reason\":\"stop\"}],\
+pub(super) const TEXT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Hello\"}}]}\n\n";
+pub(super) const END: &str = "data: {\"choices\":[{\"finish_reason\":\"stop\"}],\
                    \"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5}}\n\ndata: [DONE]\n\n";
 const SEVEN_FIVE: Bill = Bill::Tokens {
     input: 7,
@@ -28,13 +28,13 @@ const SEVEN_FIVE: Bill = Bill::Tokens {
 
 /// A server that gives its answers one after the other and remembers what it was asked.
 #[derive(Clone, Default)]
-struct Server {
+pub(super) struct Server {
     answers: Arc<Mutex<VecDeque<Response>>>,
     asked: Arc<Mutex<Vec<(Uri, HeaderMap, Bytes)>>>,
 }
 
 impl Server {
-    async fn with(answers: impl IntoIterator<Item = Response>) -> (Self, String) {
+    pub(super) async fn with(answers: impl IntoIterator<Item = Response>) -> (Self, String) {
         let server = Self::default();
         server.answers.lock().unwrap().extend(answers);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -46,7 +46,7 @@ impl Server {
         (server, format!("http://{address}/v1/"))
     }
 
-    fn asked(&self) -> Vec<(Uri, HeaderMap, Bytes)> {
+    pub(super) fn asked(&self) -> Vec<(Uri, HeaderMap, Bytes)> {
         self.asked.lock().unwrap().clone()
     }
 }
@@ -65,7 +65,7 @@ async fn answer(
     }
 }
 
-fn status(status: u16, body: &'static str) -> Response {
+pub(super) fn status(status: u16, body: &'static str) -> Response {
     let response = Response::builder().status(status);
     response
         .header("retry-after", "0")
@@ -73,7 +73,7 @@ fn status(status: u16, body: &'static str) -> Response {
         .unwrap()
 }
 
-fn ok(body: impl Into<Body>) -> Response {
+pub(super) fn ok(body: impl Into<Body>) -> Response {
     Response::new(body.into())
 }
 
