@@ -16,5 +16,6 @@ mod faults;
 mod files;
 mod people;
 mod providers;
+mod search;
 mod settings;
 mod tokens;

@@ -48,13 +48,15 @@ impl Shape {
     pub const ENDS: [Self; 2] = [Self::Sqlite, Self::Split];
 }
 
-/// A process of which there is more than one, counted from 0.
+/// A process that a test ends and starts; where there is more than one, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// A gateway, or the process that is all in one.
     Gateway(usize),
     /// A replica of threads.
     Threads(usize),
+    /// Search; there is one.
+    Search,
 }
 
 /// A Confab of a test's own.
@@ -316,6 +318,7 @@ impl System {
         let (role, copy) = match part {
             Part::Gateway(copy) => (Role::Gateway, copy),
             Part::Threads(copy) => (Role::Threads, copy),
+            Part::Search => (Role::Search, 0),
         };
         let processes = self.processes.iter().enumerate();
         let mut copies = processes.filter(|(_, process)| process.has(role));
