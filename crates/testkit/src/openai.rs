@@ -1,4 +1,4 @@
-//! A server of OpenAI's chat completions, scripted by the test.
+//! A server of OpenAI's chat completions and vectors, scripted by the test.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
@@ -24,6 +24,12 @@ pub enum Reply {
     Cut(Vec<&'static str>),
     /// Refuses with a status.
     Status(u16),
+    /// Refuses with a status and this body.
+    Refusal(u16, Value),
+    /// Answers with these events' JSON, and says that they are all.
+    Events(Vec<Value>),
+    /// Streams these pieces and then nothing more, until the caller hangs up.
+    Hang(Vec<&'static str>),
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +59,7 @@ impl OpenAi {
         let address = listener.local_addr().expect("the provider's address");
         let router = Router::new()
             .route("/v1/chat/completions", post(complete))
+            .route("/v1/embeddings", post(embed))
             .with_state(Arc::clone(&script));
         let server = tokio::spawn(async move { axum::serve(listener, router).await });
         Self {
@@ -94,6 +101,7 @@ async fn complete(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Response {
+    let streams = body["stream"] == json!(true);
     let reply = {
         let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
         let key = headers.get(header::AUTHORIZATION);
@@ -106,6 +114,15 @@ async fn complete(
         Reply::Status(code) => StatusCode::from_u16(code)
             .expect("the script names a status")
             .into_response(),
+        Reply::Text(pieces, input, output) if !streams => Json(json!({
+            "id": "chatcmpl-upstream", "object": "chat.completion", "created": 1, "model": "upstream",
+            "choices": [{
+                "index": 0, "finish_reason": "stop",
+                "message": { "role": "assistant", "content": pieces.concat() },
+            }],
+            "usage": { "prompt_tokens": input, "completion_tokens": output },
+        }))
+        .into_response(),
         Reply::Text(pieces, input, output) => {
             let usage = json!({ "prompt_tokens": input, "completion_tokens": output });
             let end = [
@@ -115,7 +132,35 @@ async fn complete(
             streamed(pieces.into_iter().map(delta).chain(end).collect())
         }
         Reply::Cut(pieces) => streamed(pieces.into_iter().map(delta).collect()),
+        Reply::Refusal(code, body) => {
+            let status = StatusCode::from_u16(code).expect("the script names a status");
+            (status, Json(body)).into_response()
+        }
+        Reply::Events(events) => {
+            let done = "data: [DONE]\n\n".to_owned();
+            streamed(events.iter().map(event).chain([done]).collect())
+        }
+        Reply::Hang(pieces) => {
+            let events = stream::iter(pieces.into_iter().map(delta).map(Ok::<_, Infallible>));
+            let body = Body::from_stream(events.chain(stream::pending()));
+            ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+        }
     }
+}
+
+/// Three numbers for each text: its length, 1 and 0; a token for each word.
+async fn embed(State(script): State<Arc<Mutex<Script>>>, Json(body): Json<Value>) -> Response {
+    let texts = body["input"].as_array().cloned().unwrap_or_default();
+    let texts: Vec<_> = texts.iter().filter_map(Value::as_str).collect();
+    let words: usize = texts.iter().map(|text| text.split(' ').count()).sum();
+    let vectors: Vec<_> = texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| json!({ "index": index, "embedding": [text.len(), 1, 0] }))
+        .collect();
+    let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+    script.requests.push(body);
+    Json(json!({ "data": vectors, "usage": { "prompt_tokens": words } })).into_response()
 }
 
 fn delta(text: &str) -> String {

@@ -5,6 +5,7 @@
 //! The caller hears what the provider says as it says it. When the caller goes away, the provider's call ends, and what
 //! was read until then is charged.
 
+mod accounting;
 mod relay;
 mod request;
 
@@ -21,14 +22,15 @@ use tokio::time::timeout;
 use tonic::Status;
 use uuid::Uuid;
 
-use self::relay::{Passage, Tally, TooLong};
+pub(crate) use self::accounting::fault_of;
+use self::accounting::{Limits, receipt};
+use self::relay::{Passage, TooLong};
 use self::request::Asked;
 pub(crate) use self::request::api_key;
-use crate::catalogue::Model;
 use crate::error::Error;
-use crate::provider::{Bill, Chat, ProviderError, RoutedChat, Said};
+use crate::provider::{Bill, Chat, Relay, RoutedChat, Said};
 use crate::run::{Engine, Receipt};
-use crate::store::{Outcome, Purpose, Run};
+use crate::store::{Purpose, Run};
 
 /// Events that wait for the caller; then the provider waits.
 const EVENTS: usize = 64;
@@ -105,7 +107,7 @@ impl Engine {
         let most = candidates.map(|model| {
             let output = model
                 .max_output_tokens
-                .min(asked.asked_output.unwrap_or(u32::MAX))
+                .min(asked.limit.unwrap_or(u32::MAX))
                 .saturating_mul(asked.choices);
             model.cost(asked.most_input.min(model.context_length), output)
         });
@@ -161,7 +163,7 @@ impl Engine {
             body: asked.body.clone().into(),
             stream: asked.stream,
             choices: asked.choices,
-            asked_output: asked.asked_output,
+            asked_output: asked.limit,
             estimated_input: asked.estimated_input,
             budget_microdollars: reserved,
             asked_at: run.started_at,
@@ -196,9 +198,10 @@ impl Engine {
             model: model.name.clone(),
             provider: provider.clone(),
         };
-        let passed = match send(events, chat_event::Event::Head(head)).await {
-            true => pass(&mut relay, &mut passage, events).await,
-            false => Passed::Gone,
+        let passed = if send(events, chat_event::Event::Head(head)).await {
+            pass(&mut relay, &mut passage, events).await
+        } else {
+            Passed::Gone
         };
         drop(relay);
         let run = Run {
@@ -274,11 +277,7 @@ impl Engine {
 }
 
 /// Hands the events on until the end, or until the caller is gone.
-async fn pass(
-    relay: &mut crate::provider::Relay,
-    passage: &mut Passage,
-    events: &Events,
-) -> Passed {
+async fn pass(relay: &mut Relay, passage: &mut Passage, events: &Events) -> Passed {
     loop {
         let said = tokio::select! {
             said = relay.next() => said,
@@ -315,74 +314,4 @@ async fn pass(
 async fn send(events: &Events, event: chat_event::Event) -> bool {
     let event = ChatEvent { event: Some(event) };
     matches!(timeout(PATIENCE, events.send(Ok(event))).await, Ok(Ok(())))
-}
-
-/// What a bill cannot exceed, in tokens.
-struct Limits {
-    input: u32,
-    output: u32,
-    estimated_input: u32,
-}
-
-/// What the provider counted, else what was read: never more than was possible and set aside.
-fn receipt(model: &Model, limits: &Limits, tally: &Tally, passed: &Passed) -> Receipt {
-    let told = match passed {
-        Passed::Ended(bill) => tally.bill.unwrap_or(*bill),
-        Passed::Gone | Passed::Failed(_) => tally.bill.unwrap_or(Bill::Unknown),
-    };
-    let measured = match tally.text_bytes {
-        0 => (0, 0),
-        _ => (limits.estimated_input, tally.estimated_output()),
-    };
-    let (input, output) = match told {
-        Bill::Tokens { input, output } => (input, output),
-        Bill::Cost(_) | Bill::Unknown => measured,
-    };
-    let (input_tokens, output_tokens) = (input.min(limits.input), output.min(limits.output));
-    if (input_tokens, output_tokens) != (input, output) && told != Bill::Unknown {
-        tracing::warn!(
-            model = model.name,
-            input,
-            output,
-            "a provider billed more tokens than there were"
-        );
-    }
-    Receipt {
-        outcome: match passed {
-            Passed::Ended(_) => Outcome::Complete,
-            Passed::Gone => Outcome::Cancelled,
-            Passed::Failed(_) => Outcome::Interrupted,
-        },
-        failure: None,
-        error: None,
-        input_tokens,
-        output_tokens,
-        cost_microdollars: match told {
-            Bill::Cost(microdollars) => microdollars.max(0),
-            Bill::Tokens { .. } | Bill::Unknown => model.cost(input_tokens, output_tokens),
-        },
-        finish_reason: tally.finish_reason.clone(),
-        first_token_ms: 0,
-        duration_ms: 0,
-    }
-}
-
-/// What a caller who is not in a thread is told of a provider's failure.
-pub(crate) fn fault_of(error: ProviderError) -> Fault {
-    match error {
-        ProviderError::NoMoney => Error::BalanceInsufficient.fault(),
-        ProviderError::TooLong => Error::ContextTooLong.fault(),
-        ProviderError::Refused { message, .. } => Fault::new(Reason::ProviderRefused, message),
-        ProviderError::Busy => Fault::new(
-            Reason::Overloaded,
-            "the model's provider has too much to do; try again in a moment",
-        ),
-        ProviderError::Unconfigured => Fault::new(
-            Reason::ProviderFailed,
-            "no provider is configured for this model",
-        ),
-        ProviderError::Failed(_) => {
-            Fault::new(Reason::ProviderFailed, "the model's provider failed")
-        }
-    }
 }

@@ -26,7 +26,7 @@ pub(super) struct Asked {
     /// The caller wants the event that says what it took.
     pub(super) wants_usage: bool,
     pub(super) choices: u32,
-    pub(super) asked_output: Option<u32>,
+    pub(super) limit: Option<u32>,
     pub(super) estimated_input: u32,
     /// No model reads more of it than this, nor more than its context.
     pub(super) most_input: u32,
@@ -94,7 +94,7 @@ impl Asked {
             stream: request.stream,
             wants_usage: wants_usage.unwrap_or(false),
             choices,
-            asked_output: limits.into_iter().flatten().min(),
+            limit: limits.into_iter().flatten().min(),
             estimated_input: measure.estimate(),
             most_input: measure.most(),
             body: request.body,

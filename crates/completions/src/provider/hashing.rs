@@ -87,7 +87,9 @@ fn normalise(vector: &mut [f32]) {
         .sum::<f32>()
         .sqrt();
     if length > 0.0 {
-        vector.iter_mut().for_each(|number| *number /= length);
+        for number in vector {
+            *number /= length;
+        }
     } else if let Some(first) = vector.first_mut() {
         // Features that cancel each other out altogether.
         *first = 1.0;

@@ -147,9 +147,10 @@ impl Provider for OpenAi {
 
     async fn chat(&self, chat: &Chat, model: &Model, key: usize) -> Result<Relay, Failure> {
         let body = chat.body_for(model)?;
-        let limit = match chat.stream {
-            true => self.first_token,
-            false => self.first_token * WHOLE,
+        let limit = if chat.stream {
+            self.first_token
+        } else {
+            self.first_token * WHOLE
         };
         within(limit, async {
             let response = self.post(&self.chat, body, key).await?;

@@ -205,13 +205,13 @@ impl<C: Call> Route<'_, C> {
             };
             tried.push(key);
             self.attempts += 1;
-            let began = Instant::now();
+            let since = Instant::now();
             let provider = upstream.provider.as_ref();
             let failure = match self.call.attempt(provider, model, key).await {
                 Ok(begun) => {
                     upstream.judge(trial, false);
                     upstream.count(&model.name, "ok");
-                    upstream.measure_first(&model.name, began.elapsed());
+                    upstream.measure_first(&model.name, since.elapsed());
                     return Tried::Begun(begun, place);
                 }
                 Err(failure) => failure,
@@ -294,15 +294,13 @@ enum Next {
 
 /// Full jitter: clients that failed together do not come back together.
 fn pause(told: Option<Duration>, round: u32) -> Duration {
-    match told {
-        Some(told) => told + (told / 4).mul_f64(fastrand::f64()),
-        None => {
-            let longest = FIRST_PAUSE
-                .saturating_mul(2_u32.saturating_pow(round))
-                .min(LONGEST_PAUSE);
-            longest.mul_f64(fastrand::f64())
-        }
+    if let Some(told) = told {
+        return told + (told / 4).mul_f64(fastrand::f64());
     }
+    let longest = FIRST_PAUSE
+        .saturating_mul(2_u32.saturating_pow(round))
+        .min(LONGEST_PAUSE);
+    longest.mul_f64(fastrand::f64())
 }
 
 fn report(first: &Candidate, reached: &Candidate) {

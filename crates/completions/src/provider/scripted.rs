@@ -34,11 +34,11 @@ impl Provider for Scripted {
         let mut words = words(&reply(prompt), prompt.max_output_tokens);
         let output = estimate_tokens(&words.concat());
         let end = match self.0 {
-            Behaviour::Echo | Behaviour::Slow => end(Bill::Tokens {
+            Behaviour::Echo | Behaviour::Slow => Ok(end(Bill::Tokens {
                 input: prompt.estimated_tokens(),
                 output,
-            }),
-            Behaviour::WrongUsage => end(CLAIMED),
+            })),
+            Behaviour::WrongUsage => Ok(end(CLAIMED)),
             Behaviour::Fail => {
                 words.truncate(WORDS_BEFORE_FAILURE);
                 Err(ProviderError::Failed(FAILS.to_owned()))
@@ -96,11 +96,11 @@ impl Provider for Scripted {
 
 const FAILS: &str = "the scripted model is set to fail";
 
-fn end(bill: Bill) -> Result<Piece, ProviderError> {
-    Ok(Piece::End(End {
+fn end(bill: Bill) -> Piece {
+    Piece::End(End {
         bill,
         finish_reason: Some("stop".to_owned()),
-    }))
+    })
 }
 
 /// What `call NAME {json}` asks for.

@@ -161,6 +161,7 @@ fn values_out_of_their_limits_are_refused_by_name() {
     for (key, value, named) in [
         ("history_entries", "0", "history_entries"),
         ("lease_seconds", "2", "lease_seconds"),
+        ("restarts", "101", "restarts"),
         ("answer_bytes", "0", "answer_bytes"),
         ("file_link_seconds", "0", "file_link_seconds"),
         ("summary_model", "gpt-none", "gpt-none"),

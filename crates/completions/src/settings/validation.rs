@@ -10,6 +10,7 @@ use super::{Limits, ModelKind, ModelSettings, ProviderSettings, SCRIPTED, Settin
 const DEAREST_PER_1K: f64 = 1_000.0;
 const TIME_LIMIT_MS: RangeInclusive<u64> = 1..=86_400_000;
 const MOST_RETRIES: u32 = 10;
+const MOST_RESTARTS: u32 = 100;
 const SHORTEST_LEASE_SECONDS: u64 = 3;
 const ROUTE_SECONDS: RangeInclusive<u64> = 1..=3_600;
 const MOST_CONCURRENCY: usize = 100_000;
@@ -93,6 +94,7 @@ impl Settings {
             self.lease_seconds,
             SHORTEST_LEASE_SECONDS..=3_600,
         )?;
+        within("restarts", self.restarts, 0..=MOST_RESTARTS)?;
         within("route_seconds", self.route_seconds, ROUTE_SECONDS)?;
         within("queue_seconds", self.queue_seconds, 0..=86_400)?;
         within("file_link_seconds", self.file_link_seconds, 1..=3_600)

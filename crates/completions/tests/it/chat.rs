@@ -40,7 +40,7 @@ impl Chatted {
     }
 
     fn fault(self) -> Fault {
-        self.end.expect_err("a fault")
+        self.end.unwrap_err()
     }
 }
 
@@ -170,8 +170,7 @@ async fn the_scripted_model_calls_tools_when_it_is_told_to() {
             let last = chatted
                 .events
                 .iter()
-                .filter(|event| event["choices"][0].is_object())
-                .last();
+                .rfind(|event| event["choices"][0].is_object());
             assert_eq!(last.unwrap()["choices"][0]["finish_reason"], "tool_calls");
         }
         process.stop().await;
@@ -297,7 +296,7 @@ async fn what_breaks_off_is_charged_as_far_as_it_was_read() {
         let ann = house.user(DOLLAR, &[LLAMA]).await;
         let cut = [
             TEXT.as_bytes(),
-            &TEXT.as_bytes()[..TEXT.find('ü').unwrap() + 1],
+            &TEXT.as_bytes()[..=TEXT.find('ü').unwrap()],
         ]
         .concat();
         server.then(says(cut));
