@@ -1,0 +1,84 @@
+//! Token mode: everybody has their own, and everybody else's reads like none.
+
+use confab_testkit::conversations::{Client, shown};
+use confab_testkit::{Shape, System};
+use reqwest::Method;
+use serde_json::json;
+
+const PASSWORD: &str = "correct horse battery staple";
+
+async fn sign_in(system: &System, username: &str) -> (i64, Client) {
+    let nobody = Client::new(system.address());
+    let credentials = json!({ "username": username, "password": PASSWORD });
+    let (status, user) = nobody.post("/users", &credentials).await;
+    assert_eq!(status, 201, "{user}");
+    assert!(!user.to_string().contains(PASSWORD));
+    let (status, signed_in) = nobody.post("/login", &credentials).await;
+    assert_eq!(status, 200, "{signed_in}");
+    let token = signed_in["token"].as_str().unwrap();
+    let number = user["id"].as_i64().unwrap();
+    (number, Client::with_token(system.address(), token))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_has_their_own() {
+    let settings = [
+        ("gateway.auth.mode", "token"),
+        ("sessions.registration.models", "4"),
+        ("sessions.registration.deposit_microdollars", "1000000"),
+    ];
+    for shape in Shape::ENDS {
+        let system = System::start_with(shape, &settings).await;
+        let (ann, anns) = sign_in(&system, "ann").await;
+        let (bob, bobs) = sign_in(&system, "bob").await;
+        let conversation = anns.conversation(ann).await;
+        let message = anns.say(conversation, "for me alone").await;
+        let streamed = anns.stream(conversation).await;
+        assert!(shown(&streamed.chunks).1);
+        let run = format!("/conversations/{conversation}/runs/{}", streamed.run);
+
+        let (_, listed) = bobs.get("/users").await;
+        assert_eq!(listed, json!([{ "id": bob, "username": "bob" }]));
+        for path in ["/conversations", "/messages"] {
+            assert_eq!(bobs.get(path).await, (200, json!([])), "{path}");
+        }
+        let thread = format!("/conversations/{conversation}");
+        let own = format!("/conversations/{conversation}/messages");
+        let words = json!({ "role": "user", "content": "x" });
+        let theirs: [(Method, String, Option<serde_json::Value>); 12] = [
+            (Method::GET, "/users/ann".into(), None),
+            (Method::GET, format!("/users/{ann}"), None),
+            (Method::GET, format!("/users/{ann}/conversations"), None),
+            (Method::GET, format!("/users/{ann}/search?q=me"), None),
+            (
+                Method::POST,
+                "/conversations".into(),
+                Some(json!({ "title": "x", "user_id": ann })),
+            ),
+            (Method::GET, own.clone(), None),
+            (Method::POST, own.clone(), Some(words)),
+            (Method::POST, format!("{own}:complete"), Some(json!({}))),
+            (Method::GET, format!("/messages/{message}"), None),
+            (Method::DELETE, format!("/messages/{message}"), None),
+            (Method::DELETE, thread, None),
+            (Method::GET, run, None),
+        ];
+        for (method, path, body) in theirs {
+            let (status, told) = bobs.call(method.clone(), &path, body.as_ref()).await;
+            assert_eq!(status, 404, "{method} {path}: {told}");
+            let nobody = Client::new(system.address());
+            let (status, _) = nobody.call(method.clone(), &path, body.as_ref()).await;
+            assert_eq!(status, 401, "{method} {path}");
+        }
+        assert_eq!(anns.history(conversation).await.len(), 2);
+        // Who has proved who it is need not be named.
+        let (status, begun) = bobs.post("/conversations", &json!({ "title": "x" })).await;
+        assert_eq!((status, &begun["user_id"]), (201, &json!(bob)));
+        let weak = json!({ "username": "eve", "password": "secret" });
+        let nobody = Client::new(system.address());
+        let (status, told) = nobody.post("/users", &weak).await;
+        assert_eq!(status, 400);
+        assert!(!told.to_string().contains("secret"), "{told}");
+        system.stop().await;
+    }
+}
