@@ -25,7 +25,8 @@ impl Cache {
     ) -> Result<Count, CacheError> {
         match &self.0 {
             Backend::Memory(memory) => Ok(memory.count(counter, amount, window)),
-            Backend::Redis(redis) => redis.count(counter, amount, window).await,
+            // A Redis command is a large future, and this one is awaited deep within requests.
+            Backend::Redis(redis) => Box::pin(redis.count(counter, amount, window)).await,
         }
     }
 }

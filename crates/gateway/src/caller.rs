@@ -1,7 +1,12 @@
 //! Credential → caller: who is asking, as far as a verified credential says, and which user ids that caller may name.
 //!
 //! Tokens are held as secrets and never reach a log or an error. A ticket is what stands for a token where a URL would
-//! show one: it is good once, and for a socket only.
+//! show one: it is good once, and for a socket only. An API key is good in the rooms that take one, which ask
+//! [`Asker::identify`].
+
+mod asker;
+#[cfg(test)]
+mod tests;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -17,6 +22,8 @@ use uuid::Uuid;
 
 use crate::backends::Backends;
 use crate::settings::AuthMode;
+
+pub(crate) use asker::{Asker, Scope};
 
 /// The subprotocol that carries a token; offered back when a client asks for it.
 pub(crate) const BEARER_PROTOCOL: &str = "bearer";
@@ -106,6 +113,17 @@ impl Credential {
         Self::of_socket(request).filter(|credential| !credential.is_ticket())
     }
 
+    /// The token or API key of `Authorization: Bearer`, for languages whose clients send nothing else. No browser adds
+    /// it to a request by itself, so no page can act with it unknown to its user.
+    pub(crate) fn bearer(request: &HttpRequest) -> Option<Self> {
+        let token = authorization(request).filter(|token| !token.is_empty())?;
+        let credential = Self {
+            token: token.into(),
+            in_query: false,
+        };
+        (!credential.is_ticket()).then_some(credential)
+    }
+
     /// What proves who asks for a socket, a token or a ticket: `Authorization: Bearer`, `Sec-WebSocket-Protocol: bearer, <token>`, `?token=`, or the cookie
     /// `token`, in this order: what was written for this request counts more than what a browser adds to each.
     pub(crate) fn of_socket(request: &HttpRequest) -> Option<Self> {
@@ -158,18 +176,36 @@ pub(crate) async fn identify(
         return Ok(Caller::Anyone);
     }
     let verified = verify(backends, credential).await?;
-    let user = verified.user.ok_or(Refusal::Away)?;
-    let lasts = Duration::from_secs(verified.connection_seconds.into());
-    Ok(Caller::User(Verified {
-        id: user.id.parse().map_err(|_| Refusal::Away)?,
-        number: user.number,
-        session: verified.session_id.parse().ok(),
-        ends_at: Instant::now() + lasts,
-    }))
+    Ok(Caller::User(Verified::of(&verified)?))
 }
 
-/// What the sessions service says about a credential. A ticket is used up by it.
+impl Verified {
+    fn of(verified: &VerifiedToken) -> Result<Self, Refusal> {
+        let user = verified.user.as_ref().ok_or(Refusal::Away)?;
+        let lasts = Duration::from_secs(verified.connection_seconds.into());
+        Ok(Self {
+            id: user.id.parse().map_err(|_| Refusal::Away)?,
+            number: user.number,
+            session: verified.session_id.parse().ok(),
+            ends_at: Instant::now() + lasts,
+        })
+    }
+}
+
+/// What the sessions service says about a person's credential. A ticket is used up by it; an API key is not good.
 pub(crate) async fn verify(
+    backends: &Backends,
+    credential: Option<&Credential>,
+) -> Result<VerifiedToken, Refusal> {
+    let verified = verify_any(backends, credential).await?;
+    if verified.api_key.is_some() {
+        return Err(Refusal::Unauthorized);
+    }
+    Ok(verified)
+}
+
+/// The same, where an API key is as good. Nothing is remembered: a key that was revoked is not good any more.
+async fn verify_any(
     backends: &Backends,
     credential: Option<&Credential>,
 ) -> Result<VerifiedToken, Refusal> {
