@@ -3,7 +3,7 @@
 use confab_rpc::threads::{AuthorKind, Message, MessageState};
 use proptest::prelude::*;
 
-use super::{Exchanges, TooLong, fill, newest_that_fit};
+use super::{Exchanges, TooLong, fill, newest_that_fit, role};
 use crate::provider::tests::prompt;
 use crate::provider::{Prompt, Role};
 
@@ -37,6 +37,30 @@ fn counted(log: Vec<Message>, limit: usize) -> Vec<i64> {
     }
     let newest = exchanges.newest(limit);
     newest.iter().map(|message| message.id).collect()
+}
+
+#[test]
+fn what_is_stored_is_read_with_questions_that_nobody_answered() {
+    let system = Message {
+        author_kind: AuthorKind::System.into(),
+        ..question(5, "Be brief.")
+    };
+    let log = vec![
+        question(1, "failed"),
+        answer(2, MessageState::Failed, "some text"),
+        question(3, "interrupted before it began"),
+        answer(4, MessageState::Interrupted, ""),
+        system.clone(),
+        answer(6, MessageState::Complete, "to nothing"),
+    ];
+    let mut conversation = Exchanges::with_questions();
+    for message in log.into_iter().rev() {
+        conversation.take(message);
+    }
+    let read = conversation.newest(usize::MAX);
+    let ids: Vec<_> = read.iter().map(|message| message.id).collect();
+    assert_eq!(ids, [1, 3, 5, 6]);
+    assert_eq!(role(&system), Role::System);
 }
 
 #[test]

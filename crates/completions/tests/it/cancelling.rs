@@ -16,6 +16,7 @@ const DOLLAR: i64 = 1_000_000;
 /// How soon the provider must be let go: half a second is promised, and this machine may be busy.
 const SOON: Duration = Duration::from_secs(2);
 
+#[expect(clippy::print_stdout, reason = "how long it took is worth a look")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_stopped_from_any_process() {
     for elsewhere in [false, true] {

@@ -70,14 +70,14 @@ async fn a_run_that_is_over_is_told_from_any_place() {
         let inside = asked.text.find('日').unwrap() + 1;
         for process in [&here, &there] {
             for (from, _) in asked.text.char_indices() {
-                let had = &asked.text[..from];
-                let follower = process.follow(&ann, run_id, had).await.unwrap();
-                let followed = follower.rest().await.unwrap();
-                assert_eq!(followed.text, asked.text);
-                assert_eq!(followed.finished, asked.finished);
+                let text = &asked.text[..from];
+                let follower = process.follow(&ann, run_id, text).await.unwrap();
+                let told = follower.rest().await.unwrap();
+                assert_eq!(told.text, asked.text);
+                assert_eq!(told.finished, asked.finished);
             }
-            let had = asked.text.as_str();
-            let end = process.follow(&ann, run_id, had).await.unwrap();
+            let text = asked.text.as_str();
+            let end = process.follow(&ann, run_id, text).await.unwrap();
             assert_eq!(end.rest().await.unwrap().finished, asked.finished);
 
             let beyond = "x".repeat(asked.text.len() + 1);

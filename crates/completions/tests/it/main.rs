@@ -3,6 +3,7 @@
 
 mod agent;
 mod agents;
+mod alternatives;
 mod asking;
 mod asks;
 mod cancelling;
@@ -14,6 +15,7 @@ mod failures;
 mod following;
 mod raw;
 mod restarts;
+mod setup;
 mod stored;
 mod summaries;
 mod upstream;

@@ -9,6 +9,7 @@ use confab_rpc::threads::{
 
 use crate::asking::{ask_in, new_ask, reason, thread_of};
 use crate::upstream::Upstream;
+use crate::wire::Wire;
 use crate::world::{House, LLAMA};
 
 const DOLLAR: i64 = 1_000_000;
@@ -119,13 +120,11 @@ async fn a_question_whose_answer_failed_is_answered_again() {
         let ann = house.user(DOLLAR, &[LLAMA]).await;
         let thread = house.thread(&ann).await;
         let nobody = [("unconfigured", "nothing")];
-        let fails = house.start_with(crate::wire::Wire::free(), &nobody).await;
+        let fails = house.start_with(Wire::free(), &nobody).await;
         let failed = fails.ask(ask_in(&ann, &thread.id, "Hello")).await;
         assert_eq!(reason(failed), Reason::ProviderFailed);
         fails.stop().await;
-        let works = house
-            .start_with(crate::wire::Wire::free(), &upstream.settings())
-            .await;
+        let works = house.start_with(Wire::free(), &upstream.settings()).await;
         works.ask(stored(&ann, &thread.id)).await.unwrap();
         assert_eq!(upstream.messages(), turns(&[("user", "Hello")]));
         works.stop().await;

@@ -1,47 +1,40 @@
 //! A house with every service that an ask needs, and processes that live and die in it.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use confab_completions::{Lanes, Service, Settings};
+use confab_completions::{Lanes, Service};
 use confab_database::Database;
 use confab_database::scratch::{postgres_url, settings, sqlite_url};
 use confab_migrations as migrations;
 use confab_rpc::attachments::attachments_client::AttachmentsClient;
-use confab_rpc::attachments::attachments_server::AttachmentsServer;
 use confab_rpc::attachments::upload_request::{Commit, Part};
 use confab_rpc::attachments::{Attachment, ListAttachmentsRequest, UploadRequest};
 use confab_rpc::completions::completions_client::CompletionsClient;
 use confab_rpc::completions::completions_server::CompletionsServer;
 use confab_rpc::completions::{AskRequest, CancelRunRequest, FollowRequest, GetRunRequest, Run};
 use confab_rpc::sessions::sessions_client::SessionsClient;
-use confab_rpc::sessions::sessions_server::SessionsServer;
 use confab_rpc::sessions::{
     Account, CreateUserRequest, EntryKind, GetAccountRequest, ListLedgerRequest, User,
 };
 use confab_rpc::threads::threads_client::ThreadsClient;
-use confab_rpc::threads::threads_server::ThreadsServer;
 use confab_rpc::threads::{
-    CreateThreadRequest, Entry, GetThreadRequest, ListMessagesRequest, ListThreadsRequest, Message,
+    CreateThreadRequest, GetThreadRequest, ListMessagesRequest, ListThreadsRequest, Message,
     MessageState, ReplaceSummaryRequest, Thread, ThreadKind,
 };
 use confab_rpc::{Fault, Lane};
 use confab_runtime::clock::ManualClock;
-use confab_runtime::settings::Layers;
 use confab_runtime::{Clock, SystemClock, Tasks};
 use sea_orm::{ConnectionTrait, Statement};
-use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::asking::{Answered, Following};
+use crate::setup::{LEASE_SECONDS, lanes, owned, tree};
 use crate::wire::Wire;
 
 /// Of the shipped catalogue: 0.0015 and 0.002 dollars per 1,000 tokens, a context of 4,096.
 pub(crate) const LLAMA: i32 = 8;
-/// The lease of every process here, so long that only the test's clock ends it.
-const LEASE_SECONDS: u32 = 3600;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What outlives a process: databases, files, the time of day.
@@ -70,22 +63,6 @@ pub(crate) struct Process {
     pub(crate) service: Service,
     pub(crate) wire: Wire,
     tasks: Tasks,
-}
-
-#[derive(Deserialize)]
-struct Tree {
-    sessions: confab_sessions::Settings,
-    threads: confab_threads::Settings,
-    attachments: confab_attachments::Settings,
-    completions: Settings,
-}
-
-/// Nobody delivers what people write here.
-#[derive(Debug)]
-struct Nowhere;
-
-impl confab_threads::Outlet for Nowhere {
-    fn committed(&self, _: &[Entry]) {}
 }
 
 impl House {
@@ -444,74 +421,6 @@ impl Process {
         let service = self.service.clone();
         let reap = async move { service.reap_once().await.unwrap() };
         in_runtime(self.runtime.handle(), reap).await
-    }
-}
-
-fn owned(overrides: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
-    overrides
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-}
-
-fn tree(overrides: &[(String, String)], folder: &Path) -> Tree {
-    let lease = ("lease_seconds".to_owned(), LEASE_SECONDS.to_string());
-    let mut environment: std::collections::HashMap<_, _> = overrides
-        .iter()
-        .chain([&lease])
-        .map(|(key, value)| {
-            let key = key.replace('.', "__").to_uppercase();
-            (format!("CONFAB__COMPLETIONS__{key}"), value.clone())
-        })
-        .collect();
-    let files = folder.join("files").display().to_string();
-    environment.insert("CONFAB__ATTACHMENTS__DIRECTORY".to_owned(), files);
-    Layers {
-        defaults: include_str!("../../../confab/default.toml"),
-        environment,
-        ..Layers::default()
-    }
-    .merge()
-    .unwrap()
-    .read()
-    .unwrap()
-}
-
-/// The services behind completions, in this process.
-async fn lanes(
-    database: &Database,
-    tree: &Tree,
-    clock: &ManualClock,
-    tasks: &Tasks,
-    wire: &Wire,
-) -> Lanes {
-    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-    let sessions = confab_sessions::Service::open(
-        database.clone(),
-        &tree.sessions,
-        Arc::clone(&clock),
-        tasks.clone(),
-    )
-    .await
-    .unwrap();
-    let threads = confab_threads::Service::open(
-        database.clone(),
-        &tree.threads,
-        Arc::new(Nowhere),
-        Arc::clone(&clock),
-        tasks.clone(),
-    );
-    let attachments = confab_attachments::Service::open(
-        database.clone(),
-        &tree.attachments,
-        clock,
-        tasks.clone(),
-    )
-    .await
-    .unwrap();
-    Lanes {
-        sessions: wire.lane(SessionsServer::new(sessions)),
-        threads: wire.lane(ThreadsServer::new(threads)),
-        attachments: wire.lane(AttachmentsServer::new(attachments)),
     }
 }
 
