@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use confab_completions::settings::ModelKind;
 use confab_runtime::settings::{Layers, Merged, environment};
 use confab_runtime::telemetry;
 use serde::Deserialize;
@@ -158,6 +159,9 @@ impl Settings {
 
     /// Checks that these roles can run together on these settings; the text says what to change.
     pub fn check_roles(&self, roles: &Roles) -> anyhow::Result<()> {
+        if roles.has(Role::Search) && roles.has(Role::Completions) {
+            self.check_embedding_model()?;
+        }
         if !roles.are_split() {
             return Ok(());
         }
@@ -187,6 +191,23 @@ impl Settings {
                  split roles set it to a RabbitMQ (CONFAB__DELIVERY__URL), or run all roles in one process"
             );
         }
+        Ok(())
+    }
+
+    /// A process without completions does not know every model. A list of models from before there was search is without the
+    /// built-in one: that is no reason not to start.
+    fn check_embedding_model(&self) -> anyhow::Result<()> {
+        let name = &self.search.embedding_model;
+        if name == confab_search::BUILT_IN {
+            return Ok(());
+        }
+        let mut models = self.completions.models.iter();
+        let found = models.any(|model| model.name == *name && model.kind == ModelKind::Embedding);
+        anyhow::ensure!(
+            found,
+            "search.embedding_model is {name:?}, which [[completions.models]] does not list with kind = \"embedding\": add it \
+             there, or name another one"
+        );
         Ok(())
     }
 

@@ -34,8 +34,8 @@ pub(crate) const THREADS: usize = 10_000;
 /// Messages that are asked for by id at a time. Each may have 2 MiB.
 pub(crate) const MESSAGES: usize = 20;
 
-/// What a reply may take, in bytes: [`MESSAGES`] of the longest, 10,000 threads, or a batch of vectors.
-const REPLY_BYTES: usize = 48 * 1024 * 1024;
+/// What a reply may take, in bytes: 10,000 threads, or a batch of vectors.
+const REPLY_BYTES: usize = 16 * 1024 * 1024;
 
 /// Their clients.
 #[derive(Clone)]
@@ -113,12 +113,21 @@ impl Backends {
         user_id: Uuid,
         message_ids: &[i64],
     ) -> Result<Vec<Message>, Error> {
-        let request = GetMessagesRequest {
-            user_id: user_id.to_string(),
-            message_ids: message_ids.to_vec(),
-        };
-        let found = inner(self.threads.clone().get_messages(request).await)?;
-        Ok(found.messages)
+        let (mut left, mut readable) = (message_ids, Vec::new());
+        loop {
+            let request = GetMessagesRequest {
+                user_id: user_id.to_string(),
+                message_ids: left.to_vec(),
+            };
+            let page = inner(self.threads.clone().get_messages(request).await)?;
+            let last = page.messages.last().filter(|_| page.more);
+            let last = last.and_then(|last| left.iter().position(|id| *id == last.id));
+            readable.extend(page.messages);
+            match last {
+                Some(last) => left = &left[last + 1..],
+                None => return Ok(readable),
+            }
+        }
     }
 
     /// Where a thread of this number is now; `None` when there is none.
@@ -137,7 +146,10 @@ impl Backends {
             ..Default::default()
         };
         let reply = self.completions.clone().embed(request).await;
-        let embeddings = reply.map_err(refused)?.into_inner().embeddings;
+        let embeddings = reply
+            .map_err(|status| refused(model, status))?
+            .into_inner()
+            .embeddings;
         if embeddings.len() != texts.len() {
             return Err(Error::Vectors);
         }
@@ -146,11 +158,11 @@ impl Backends {
     }
 }
 
-fn refused(status: Status) -> Error {
+fn refused(model: &str, status: Status) -> Error {
     let fault = Fault::from(status);
     match fault.reason {
         Reason::Invalid | Reason::ProviderRefused | Reason::ContextTooLong => Error::TextRefused,
-        Reason::ModelNotFound => Error::Model(fault),
+        Reason::ModelNotFound => Error::Model(model.to_owned()),
         _ => Error::NoVectors(fault),
     }
 }

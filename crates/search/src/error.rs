@@ -17,9 +17,9 @@ pub(crate) enum Error {
     /// The model or its provider is away or busy.
     #[error("vectors cannot be made now")]
     NoVectors(#[source] Fault),
-    /// The settings name a model that makes no vectors.
+    /// There is no such model, or it makes no vectors.
     #[error("the search service failed")]
-    Model(#[source] Fault),
+    Model(String),
     /// As many vectors as texts, all of one length: that is not what came.
     #[error("the search service failed")]
     Vectors,
@@ -52,8 +52,11 @@ impl From<Error> for Fault {
                 tracing::warn!(%cause, "vectors cannot be made");
                 Reason::Overloaded
             }
-            Error::Model(cause) => {
-                tracing::error!(%cause, "search.embedding_model names no model that makes vectors");
+            Error::Model(model) => {
+                tracing::error!(
+                    model,
+                    "completions.models has no such model that makes vectors, which search needs"
+                );
                 Reason::Internal
             }
             Error::Vectors => {

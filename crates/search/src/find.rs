@@ -109,7 +109,11 @@ impl Finder {
     async fn lenses(&self, text: &str) -> Result<Vec<Lens>, Error> {
         let mut lenses = Vec::new();
         for model in self.settings.models() {
-            let vectors = self.backends.embed(model, &[text]).await?;
+            let vectors = match self.backends.embed(model, &[text]).await {
+                // An operator whose list of models is without it can still search with another one.
+                Err(Error::Model(_)) if model != self.settings.embedding_model => continue,
+                vectors => vectors?,
+            };
             let values = vectors.into_iter().next().filter(|one| !one.is_empty());
             let values = values.ok_or(Error::Vectors)?;
             lenses.push(Lens {

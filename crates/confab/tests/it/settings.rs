@@ -107,6 +107,19 @@ fn a_mirror_needs_a_redis() {
 }
 
 #[test]
+fn search_needs_a_model_that_makes_vectors() {
+    for name in ["gpt-4", "no-such-model"] {
+        let settings = with(&[("search.embedding_model", name)]).unwrap();
+        let error = settings.check_roles(&Roles::all()).unwrap_err().to_string();
+        assert!(error.contains("search.embedding_model"), "{error}");
+        // Elsewhere the list of models is not known.
+        let elsewhere = Roles::of(&[Role::Sessions]);
+        let error = settings.check_roles(&elsewhere).unwrap_err().to_string();
+        assert!(!error.contains("search.embedding_model"), "{error}");
+    }
+}
+
+#[test]
 fn split_roles_need_addresses_and_a_shared_database() {
     let gateway = Roles::of(&[Role::Gateway]);
     let error = with(&[])

@@ -31,6 +31,8 @@ struct State {
     /// Calls that may be answered.
     open: Semaphore,
     away: Mutex<bool>,
+    /// Whether there is the model that is built in.
+    built_in: Mutex<bool>,
     dimensions: Mutex<usize>,
 }
 
@@ -41,6 +43,7 @@ impl Embedder {
             asked: watch::Sender::new(0),
             open: Semaphore::new(MANY),
             away: Mutex::new(false),
+            built_in: Mutex::new(true),
             dimensions: Mutex::new(384),
         }))
     }
@@ -83,6 +86,11 @@ impl Embedder {
         *self.0.away.lock().unwrap() = away;
     }
 
+    /// The operator's list of models is without the one that is built in.
+    pub(crate) fn remove_built_in(&self) {
+        *self.0.built_in.lock().unwrap() = false;
+    }
+
     /// The provider's model gets vectors of another length.
     pub(crate) fn set_dimensions(&self, dimensions: usize) {
         *self.0.dimensions.lock().unwrap() = dimensions;
@@ -98,7 +106,7 @@ impl Embedder {
             return Err(Fault::new(Reason::ProviderRefused, "not that"));
         }
         let knows = match request.model_name.as_str() {
-            BUILT_IN => |word: &str| word.to_owned(),
+            BUILT_IN if *self.0.built_in.lock().unwrap() => |word: &str| word.to_owned(),
             MEANING => |word: &str| match word {
                 "vehicle" | "automobile" => "car".to_owned(),
                 word => word.to_owned(),

@@ -4,7 +4,8 @@ use confab_rpc::Reason;
 use confab_rpc::search::FindRequest;
 use confab_search::Settings;
 
-use crate::world::{World, default_settings, request, uuid};
+use crate::embedder::MEANING;
+use crate::world::{World, default_settings, request, texts, uuid};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_refused_before_anything_is_asked() {
@@ -42,6 +43,21 @@ async fn a_model_that_does_not_exist_is_our_failure() {
         World::both_with(|settings| "nothing".clone_into(&mut settings.embedding_model)).await
     {
         let refused = world.search.find(request(&uuid(), "text")).await;
+        assert_eq!(refused.unwrap_err(), Reason::Internal);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_built_in_model_another_one_is_enough() {
+    for world in World::both().await {
+        world.embedder.remove_built_in();
+        let other = world.another(|settings| MEANING.clone_into(&mut settings.embedding_model));
+        let user = uuid();
+        let thread = world.thread(&user).await;
+        world.say(&thread, "an automobile").await;
+        let found = other.find(request(&user, "a car")).await.unwrap();
+        assert_eq!(texts(&found), ["an automobile"]);
+        let refused = world.search.find(request(&user, "a car")).await;
         assert_eq!(refused.unwrap_err(), Reason::Internal);
     }
 }
