@@ -22,6 +22,10 @@ use crate::error::Error;
 use crate::provider::Prompt;
 use crate::store::{Appended, Failure, Purpose, Run, State};
 
+/// How often a run is taken over before what was being answered is given up: the thread or the files may be away for
+/// longer than a lease, but not for ever.
+const TAKEOVERS: i64 = 20;
+
 impl Engine {
     /// Whether the run was being answered by something that can be asked again, and has not been too often.
     pub(super) fn may_begin_anew(&self, run: &Run) -> bool {
@@ -34,6 +38,7 @@ impl Engine {
             && matches!(run.state, State::Reserving | State::Running)
             && run.cancel_requested_at.is_none()
             && earlier < self.settings.restarts
+            && run.fence <= TAKEOVERS
             && repeatable
     }
 
