@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::origin;
 
+/// The longest request of a chat completion that the completions service takes.
+const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+
 /// Section `[gateway]`. What each key means is said in `default.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,6 +20,8 @@ pub struct Settings {
     /// Origins of the pages that may connect; `*` for any.
     #[serde(deserialize_with = "comma_separated")]
     pub allowed_origins: Vec<String>,
+    /// Whether the API's documents are served.
+    pub docs: bool,
     /// Who is believed.
     pub auth: Auth,
     /// Limits of a socket.
@@ -25,6 +30,43 @@ pub struct Settings {
     pub assistant: Assistant,
     /// The groups dialect.
     pub groups: Groups,
+    /// The conversations dialect.
+    pub conversations: Conversations,
+    /// The OpenAI-compatible API.
+    pub openai: OpenAi,
+    /// How much one caller may ask for.
+    pub limits: Limits,
+}
+
+/// Section `[gateway.openai]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenAi {
+    /// The longest body, in bytes.
+    pub body_bytes: usize,
+}
+
+/// Section `[gateway.limits]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Requests of one caller in a minute; 0: no limit.
+    pub requests_per_minute: u64,
+    /// Tokens in and out; 0: no limit.
+    pub tokens_per_minute: u64,
+}
+
+/// Section `[gateway.conversations]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conversations {
+    /// Name of the model that answers; empty: of those that the user may ask the one with the lowest id.
+    pub model: String,
+    /// What users may ask who are made in open mode, by id.
+    #[serde(deserialize_with = "comma_separated")]
+    pub open_models: Vec<i32>,
+    /// What such users may spend.
+    pub open_deposit_microdollars: i64,
 }
 
 /// Section `[gateway.groups]`.
@@ -119,6 +161,12 @@ pub enum InvalidSettings {
     /// A message of one frame could be longer than a message may be.
     #[error("sockets.message_bytes must not be less than sockets.frame_bytes")]
     MessageShorterThanFrame,
+    /// A body that the completions service would not take, or none at all.
+    #[error("openai.body_bytes must be from 1 to {MAX_BODY_BYTES}")]
+    BodyBytes,
+    /// Money that is not there.
+    #[error("conversations.open_deposit_microdollars must not be negative")]
+    NegativeDeposit,
     /// The mirror has nowhere to write.
     #[error("assistant.mirror_stream must not be empty")]
     NoMirrorStream,
@@ -139,6 +187,12 @@ impl Settings {
         self.sockets.validate()?;
         if self.assistant.mirror != Mirror::Off && self.assistant.mirror_stream.is_empty() {
             return Err(InvalidSettings::NoMirrorStream);
+        }
+        if !(1..=MAX_BODY_BYTES).contains(&self.openai.body_bytes) {
+            return Err(InvalidSettings::BodyBytes);
+        }
+        if self.conversations.open_deposit_microdollars < 0 {
+            return Err(InvalidSettings::NegativeDeposit);
         }
         Ok(())
     }

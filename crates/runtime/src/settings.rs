@@ -115,21 +115,23 @@ where
 {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
-    enum Written {
+    enum Written<T> {
         Text(String),
-        List(Vec<String>),
+        Texts(Vec<String>),
+        Items(Vec<T>),
     }
     let parse = |item: &str| {
         item.trim()
             .parse()
             .map_err(|error| serde::de::Error::custom(format!("{item:?}: {error}")))
     };
-    match <Written as serde::Deserialize>::deserialize(deserializer)? {
+    match <Written<T> as serde::Deserialize>::deserialize(deserializer)? {
         Written::Text(text) => text
             .split(',')
             .filter(|item| !item.trim().is_empty())
             .map(parse)
             .collect(),
-        Written::List(items) => items.iter().map(|item| parse(item)).collect(),
+        Written::Texts(items) => items.iter().map(|item| parse(item)).collect(),
+        Written::Items(items) => Ok(items),
     }
 }

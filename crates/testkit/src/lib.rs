@@ -10,6 +10,7 @@
 pub mod agent;
 pub mod assistant;
 pub mod checker;
+pub mod conversations;
 pub mod direct;
 mod eventually;
 pub mod groups;

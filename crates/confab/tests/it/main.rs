@@ -11,6 +11,7 @@ mod agents;
 mod architecture;
 mod assistant;
 mod command_line;
+mod conversations;
 mod crash;
 mod faults;
 mod files;

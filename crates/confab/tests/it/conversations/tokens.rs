@@ -1,9 +1,12 @@
 //! Token mode: everybody has their own, and everybody else's reads like none.
 
+use confab_rpc::sessions::{DepositRequest, GrantModelsRequest};
 use confab_testkit::conversations::{Client, shown};
 use confab_testkit::{Shape, System};
 use reqwest::Method;
 use serde_json::json;
+
+use super::id_of;
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -20,17 +23,30 @@ async fn sign_in(system: &System, username: &str) -> (i64, Client) {
     (number, Client::with_token(system.address(), token))
 }
 
+/// Registration gives nothing.
+async fn endow(system: &System, number: i64) {
+    let user_id = id_of(system, number).await.to_string();
+    let grant = GrantModelsRequest {
+        user_id: user_id.clone(),
+        models: vec![4],
+    };
+    system.sessions().grant_models(grant).await.unwrap();
+    let deposit = DepositRequest {
+        user_id,
+        amount_microdollars: 1_000_000,
+        key: "test".to_owned(),
+    };
+    system.sessions().deposit(deposit).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_has_their_own() {
-    let settings = [
-        ("gateway.auth.mode", "token"),
-        ("sessions.registration.models", "4"),
-        ("sessions.registration.deposit_microdollars", "1000000"),
-    ];
+    let settings = [("gateway.auth.mode", "token")];
     for shape in Shape::ENDS {
         let system = System::start_with(shape, &settings).await;
         let (ann, anns) = sign_in(&system, "ann").await;
         let (bob, bobs) = sign_in(&system, "bob").await;
+        endow(&system, ann).await;
         let conversation = anns.conversation(ann).await;
         let message = anns.say(conversation, "for me alone").await;
         let streamed = anns.stream(conversation).await;

@@ -166,10 +166,7 @@ pub(super) fn fields(exchange: &Exchange, new: bool) -> Fields {
         ("sessionId", thread.id.clone()),
         ("sessionPrompt", thread.instructions.clone()),
         ("modelId", model.unwrap_or_default()),
-        (
-            "chats",
-            chat::render(&chat::exchange(question, Some(answer))),
-        ),
+        ("chats", chat::render(&chat::exchange(question, &[answer]))),
         ("chatsSummary", thread.summary.clone()),
         ("sessionName", thread.title.clone()),
         ("isNew", if new { "new" } else { "old" }.to_owned()),

@@ -362,6 +362,39 @@ fn a_history_pairs_questions_with_their_answers() {
 }
 
 #[test]
+fn a_history_shows_what_other_languages_wrote() {
+    let system = Message {
+        author_kind: AuthorKind::System.into(),
+        ..question(3, "be brief")
+    };
+    let messages = [
+        question(1, "hello"),
+        question(2, "anybody there?"),
+        system,
+        answer(4, 2, MessageState::Failed, ""),
+        answer(5, 2, MessageState::Complete, "yes"),
+        answer(6, 2, MessageState::Complete, "still"),
+        // Its question was removed.
+        answer(8, 7, MessageState::Complete, "no"),
+        answer(10, 9, MessageState::Failed, ""),
+        // Said by a model that nobody asked.
+        answer(11, 0, MessageState::Complete, "by the way"),
+    ];
+    let (user, assistant) = (Role::User, Role::Assistant);
+    assert_eq!(
+        chat::entries(&messages),
+        [
+            entry(user, "hello"),
+            entry(user, "anybody there?"),
+            entry(assistant, "yes"),
+            entry(assistant, "still"),
+            entry(assistant, "no"),
+            entry(assistant, "by the way"),
+        ]
+    );
+}
+
+#[test]
 fn names_are_the_beginning_of_the_message() {
     for (message, name) in [
         ("", "New Chat"),
