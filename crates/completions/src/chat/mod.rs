@@ -153,14 +153,14 @@ impl Engine {
     async fn pass_chat(
         &self,
         run: &Run,
-        asked: Asked,
+        mut asked: Asked,
         reserved: i64,
         events: &Events,
     ) -> Result<(), Error> {
         let chat = Chat {
             model: asked.model.clone(),
             user_id: asked.user_id,
-            body: asked.body.clone().into(),
+            body: std::mem::take(&mut asked.body).into(),
             stream: asked.stream,
             choices: asked.choices,
             asked_output: asked.limit,
