@@ -57,6 +57,8 @@ pub enum Part {
     Threads(usize),
     /// Search; there is one.
     Search,
+    /// The completions.
+    Completions,
 }
 
 /// A Confab of a test's own.
@@ -319,6 +321,7 @@ impl System {
             Part::Gateway(copy) => (Role::Gateway, copy),
             Part::Threads(copy) => (Role::Threads, copy),
             Part::Search => (Role::Search, 0),
+            Part::Completions => (Role::Completions, 0),
         };
         let processes = self.processes.iter().enumerate();
         let mut copies = processes.filter(|(_, process)| process.has(role));

@@ -1,7 +1,7 @@
 //! Answers that outlive their readers.
 
 use confab_testkit::conversations::{Client, Event, read_stream, shown};
-use confab_testkit::{Shape, System, eventually};
+use confab_testkit::{Part, Shape, System, eventually, in_time};
 use futures_util::StreamExt;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -141,6 +141,33 @@ async fn the_same_key_is_the_same_message_and_the_same_answer() {
         );
         system.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_on_when_the_process_that_answers_is_replaced() {
+    let settings = [
+        SLOW,
+        ("completions.lease_seconds", "3"),
+        ("shutdown.grace_seconds", "1"),
+    ];
+    let mut system = System::start_with(Shape::Split, &settings).await;
+    let page = Client::new(system.address());
+    let conversation = page.conversation(page.enter("ann").await).await;
+    page.say(conversation, &"words that are written slowly ".repeat(8))
+        .await;
+    let response = page.open(conversation, None).await;
+    let reading = read_stream(response);
+    let replacing = async {
+        system.stop_part(Part::Completions).await;
+        system.start_part(Part::Completions).await;
+    };
+    let (streamed, ()) =
+        in_time("it goes on", futures_util::future::join(reading, replacing)).await;
+    let (text, whole) = shown(&streamed.chunks);
+    assert!(whole, "{:?}", streamed.chunks.last());
+    let history = page.history(conversation).await;
+    assert_eq!(history[1..], [("assistant".to_owned(), text)]);
+    system.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

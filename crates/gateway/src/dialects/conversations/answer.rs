@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use confab_rpc::completions::ask_event::Event;
-use confab_rpc::completions::{AskEvent, AskRequest, Finished, FollowRequest, Started};
+use confab_rpc::completions::{
+    AskEvent, AskRequest, Finished, FollowRequest, GetRunRequest, RunState, Started,
+};
 use confab_rpc::{Fault, Reason};
 use futures_util::Stream;
 use tokio::time::{Instant, sleep};
@@ -39,6 +41,8 @@ pub(super) struct Answer {
     /// Bytes that were read.
     offset: i64,
     events: Streaming<AskEvent>,
+    /// How long a stream that has broken off is looked for; none while it goes on.
+    until: Option<Instant>,
     over: bool,
 }
 
@@ -76,6 +80,7 @@ impl Answer {
             run_id: started.run_id.clone(),
             offset,
             events,
+            until: None,
             over: false,
         };
         Ok((started, answer))
@@ -93,7 +98,10 @@ impl Answer {
         while !self.over {
             let lost = match self.events.message().await {
                 Ok(Some(event)) => match self.take(event) {
-                    Some(piece) => return Some(Ok(piece)),
+                    Some(piece) => {
+                        self.until = None;
+                        return Some(Ok(piece));
+                    }
                     None => continue,
                 },
                 Ok(None) => Status::unavailable("the answer broke off"),
@@ -133,26 +141,43 @@ impl Answer {
 
     /// Finds the run again, where another process goes on with it.
     async fn go_on(&mut self, lost: Status) -> Result<(), Fault> {
-        if !is_transport(&lost) {
-            return Err(lost.into());
-        }
-        tracing::info!(
-            run = self.run_id,
-            "an answer broke off and is followed again"
-        );
-        let until = Instant::now() + PATIENCE;
+        let until = *self.until.get_or_insert_with(|| Instant::now() + PATIENCE);
+        let mut lost = lost;
         let mut pause = FIRST_PAUSE;
-        loop {
+        while Instant::now() < until && self.is_under_way(&lost).await {
+            tracing::info!(
+                run = self.run_id,
+                "an answer broke off and is followed again"
+            );
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
             match self.reopen().await {
-                Err(status) if is_transport(&status) && Instant::now() < until => {}
-                Err(status) => return Err(status.into()),
                 Ok(events) => {
                     self.events = events;
                     return Ok(());
                 }
+                Err(status) => lost = status,
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        Err(lost.into())
+    }
+
+    /// Whether the run goes on although its stream has ended so. A process that stops says that its runs are interrupted;
+    /// whether another one takes them is seen at the run itself.
+    async fn is_under_way(&self, lost: &Status) -> bool {
+        if is_transport(lost) {
+            return true;
+        }
+        if Fault::from(lost).reason != Reason::RunInterrupted {
+            return false;
+        }
+        let request = GetRunRequest {
+            user_id: self.user_id.clone(),
+            run_id: self.run_id.clone(),
+        };
+        match self.backends.completions().get_run(request).await {
+            Ok(run) => run.into_inner().state() == RunState::Running,
+            Err(status) => is_transport(&status),
         }
     }
 
