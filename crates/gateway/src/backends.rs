@@ -13,6 +13,12 @@ use confab_rpc::threads::threads_client::ThreadsClient;
 /// An upload is answered when its last byte is stored, so it may take as long as the slowest client that is let in.
 const UPLOAD_DEADLINE: Duration = Duration::from_mins(15);
 
+/// A model may think about a whole answer, or read a thousand texts, before its first byte is there.
+const MODEL_DEADLINE: Duration = Duration::from_mins(10);
+
+/// What a model's answer may take, in bytes: 2048 vectors of 3072 numbers.
+const ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
 /// What a page of a log may take, in bytes: `ReadRecent` has up to 2000 entries of 16 KiB.
 const LOG_BYTES: usize = 64 * 1024 * 1024;
 
@@ -25,6 +31,7 @@ pub struct Backends {
     attachments: AttachmentsClient<Lane>,
     uploads: AttachmentsClient<Lane>,
     completions: CompletionsClient<Lane>,
+    models: CompletionsClient<Lane>,
     search: SearchClient<Lane>,
 }
 
@@ -50,6 +57,8 @@ impl Backends {
             threads: ThreadsClient::new(threads),
             uploads: AttachmentsClient::new(attachments.with_deadline(UPLOAD_DEADLINE)),
             attachments: AttachmentsClient::new(attachments),
+            models: CompletionsClient::new(completions.with_deadline(MODEL_DEADLINE))
+                .max_decoding_message_size(ANSWER_BYTES),
             completions: CompletionsClient::new(completions),
             search: SearchClient::new(search),
         }
@@ -79,6 +88,11 @@ impl Backends {
 
     pub(crate) fn completions(&self) -> CompletionsClient<Lane> {
         self.completions.clone()
+    }
+
+    /// Completions, with time for a model to answer and room for what it says.
+    pub(crate) fn models(&self) -> CompletionsClient<Lane> {
+        self.models.clone()
     }
 
     pub(crate) fn search(&self) -> SearchClient<Lane> {

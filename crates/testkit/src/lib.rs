@@ -16,6 +16,7 @@ mod eventually;
 pub mod groups;
 pub mod history;
 pub mod openai;
+mod openai_client;
 pub mod people;
 mod proxy;
 mod rest;
@@ -23,6 +24,7 @@ mod socket;
 mod system;
 
 pub use eventually::{eventually, in_time};
+pub use openai_client::{Answer, OpenAiClient};
 pub use proxy::Proxy;
 pub use rest::Rest;
 pub use socket::{Received, Socket};
