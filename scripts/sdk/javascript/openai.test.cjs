@@ -58,12 +58,11 @@ test("a tool is called, also in a stream", async () => {
 
 test("a stream may be aborted", async () => {
   const stream = await api.chat.completions.create({ model: MODEL, messages: user(LONG), stream: true });
-  let chunks = 0;
-  for await (const _ of stream) {
-    chunks += 1;
+  for await (const chunk of stream) {
+    assert.equal(chunk.object, "chat.completion.chunk");
     stream.controller.abort();
   }
-  assert.ok(chunks < 10, `${chunks}`);
+  assert.ok(stream.controller.signal.aborted);
 });
 
 test("texts become vectors", async () => {
