@@ -249,7 +249,7 @@ pub fn shown(chunks: &[String]) -> (String, bool) {
     for chunk in chunks {
         let data = chunk.strip_prefix("data: ").expect("a data line");
         let data = data.strip_suffix("\n\n").expect("an empty line");
-        assert!(!data.contains("\n"), "one event: {chunk}");
+        assert!(!data.contains('\n'), "one event: {chunk}");
         if data == "[DONE]" {
             return (text, true);
         }

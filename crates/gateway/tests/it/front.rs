@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use confab_cache::Cache;
 use confab_delivery::Delivery;
-use confab_gateway::settings::{Assistant, Auth, Conversations, Groups, Sockets};
+use confab_gateway::settings::{Assistant, Auth, Conversations, Groups, Limits, OpenAi, Sockets};
 use confab_gateway::{AuthMode, Backends, GatewayError, Mirror, Settings, serve};
 use confab_rpc::Lane;
 use confab_runtime::{SystemClock, Tasks};
@@ -48,6 +48,11 @@ pub(crate) fn settings(mode: AuthMode, origins: &[&str]) -> Settings {
             model: String::new(),
             open_models: Vec::new(),
             open_deposit_microdollars: 0,
+        },
+        openai: OpenAi { body_bytes: 1024 },
+        limits: Limits {
+            requests_per_minute: 0,
+            tokens_per_minute: 0,
         },
     }
 }

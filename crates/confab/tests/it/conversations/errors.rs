@@ -5,6 +5,79 @@ use confab_testkit::{Shape, System};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+/// Method and path, body, status, type of the error.
+type Row = (String, Value, u16, &'static str);
+
+fn row(request: impl Into<String>, body: Value, status: u16, kind: &'static str) -> Row {
+    (request.into(), body, status, kind)
+}
+
+fn about_users(user: i64) -> Vec<Row> {
+    let nothing = || Value::Null;
+    let bad = "BadInputError";
+    let ann = json!({ "username": "ann" });
+    let wrong = json!({ "username": "ann", "password": "wrong" });
+    vec![
+        row("GET /users/nobody", nothing(), 404, "Error"),
+        row("GET /users/99999", nothing(), 404, "Error"),
+        row("GET /users/x/conversations", nothing(), 400, bad),
+        row("GET /users/99999/conversations", nothing(), 404, "Error"),
+        row("POST /users", json!({}), 400, bad),
+        row("POST /users", json!({ "username": "" }), 400, bad),
+        row("POST /users", ann.clone(), 409, "ConflictError"),
+        row("POST /register", ann, 409, "ConflictError"),
+        row(
+            format!("DELETE /users/{user}"),
+            nothing(),
+            405,
+            "MethodError",
+        ),
+        row("POST /login", wrong, 400, bad),
+        row("POST /search", json!({ "user_id": user }), 400, bad),
+        row(
+            format!("GET /users/{user}/search?q=x&limit=y"),
+            nothing(),
+            400,
+            bad,
+        ),
+    ]
+}
+
+fn about_messages(conversation: i64) -> Vec<Row> {
+    let bad = "BadInputError";
+    let own = format!("/conversations/{conversation}/messages");
+    let post = format!("POST {own}");
+    let text = |role: &str, content: &str| json!({ "role": role, "content": content });
+    let long = text("user", &"x".repeat(200 * 1024));
+    let huge = text("user", &"x".repeat(2 * 1024 * 1024));
+    let nowhere = "POST /conversations/99999/messages:complete";
+    let stranger = json!({ "title": "x", "user_id": 99999 });
+    vec![
+        row("POST /conversations", json!({ "title": "x" }), 400, bad),
+        row("POST /conversations", stranger, 404, "Error"),
+        row("GET /conversations/x/messages", Value::Null, 400, bad),
+        row(
+            "GET /conversations/99999/messages",
+            Value::Null,
+            404,
+            "Error",
+        ),
+        row(format!("PUT {own}"), json!({}), 405, "MethodError"),
+        row(&post, json!({}), 400, bad),
+        row(&post, text("owner", "x"), 400, bad),
+        row(&post, text("user", ""), 400, bad),
+        row(&post, long, 400, bad),
+        row(&post, huge, 413, "PayloadTooLargeError"),
+        row("POST /messages", text("user", "x"), 400, bad),
+        row("GET /messages/99999", Value::Null, 404, "Error"),
+        row("DELETE /messages/x", Value::Null, 400, bad),
+        row(format!("{post}:complete"), json!({ "stream": 1 }), 400, bad),
+        // Nothing is stored yet that could be answered.
+        row(format!("{post}:complete"), json!({}), 400, bad),
+        row(nowhere, json!({}), 404, "Error"),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_has_its_status_and_the_one_envelope() {
     for shape in Shape::ENDS {
@@ -12,198 +85,14 @@ async fn every_refusal_has_its_status_and_the_one_envelope() {
         let page = Client::new(system.address());
         let user = page.enter("ann").await;
         let conversation = page.conversation(user).await;
-        let messages = format!("/conversations/{conversation}/messages");
-        let complete = format!("{messages}:complete");
-        let nothing = json!({});
-        let text = |role: &str, content: &str| json!({ "role": role, "content": content });
-        let long = "x".repeat(200 * 1024);
-        let huge = "x".repeat(2 * 1024 * 1024);
-        let requests: &[(Method, String, Option<Value>, u16, &str)] = &[
-            (Method::GET, "/users/nobody".into(), None, 404, "Error"),
-            (Method::GET, "/users/99999".into(), None, 404, "Error"),
-            (
-                Method::GET,
-                "/users/x/conversations".into(),
-                None,
-                400,
-                "BadInputError",
-            ),
-            (
-                Method::GET,
-                "/users/99999/conversations".into(),
-                None,
-                404,
-                "Error",
-            ),
-            (
-                Method::POST,
-                "/users".into(),
-                Some(nothing.clone()),
-                400,
-                "BadInputError",
-            ),
-            (
-                Method::POST,
-                "/users".into(),
-                Some(json!({ "username": "" })),
-                400,
-                "BadInputError",
-            ),
-            (
-                Method::POST,
-                "/users".into(),
-                Some(json!({ "username": "ann" })),
-                409,
-                "ConflictError",
-            ),
-            (
-                Method::POST,
-                "/register".into(),
-                Some(json!({ "username": "ann" })),
-                409,
-                "ConflictError",
-            ),
-            (
-                Method::DELETE,
-                format!("/users/{user}"),
-                None,
-                405,
-                "MethodError",
-            ),
-            (
-                Method::POST,
-                "/login".into(),
-                Some(json!({ "username": "ann", "password": "wrong" })),
-                400,
-                "BadInputError",
-            ),
-            (
-                Method::POST,
-                "/conversations".into(),
-                Some(json!({ "title": "x" })),
-                400,
-                "BadInputError",
-            ),
-            (
-                Method::POST,
-                "/conversations".into(),
-                Some(json!({ "title": "x", "user_id": 99999 })),
-                404,
-                "Error",
-            ),
-            (
-                Method::GET,
-                "/conversations/x/messages".into(),
-                None,
-                400,
-                "BadInputError",
-            ),
-            (
-                Method::GET,
-                "/conversations/99999/messages".into(),
-                None,
-                404,
-                "Error",
-            ),
-            (
-                Method::PUT,
-                messages.clone(),
-                Some(nothing.clone()),
-                405,
-                "MethodError",
-            ),
-            (
-                Method::POST,
-                messages.clone(),
-                Some(nothing.clone()),
-                400,
-                "BadInputError",
-            ),
-            (
-                Method::POST,
-                messages.clone(),
-                Some(text("owner", "x")),
-                400,
-                "BadInputError",
-            ),
-            (
-                Method::POST,
-                messages.clone(),
-                Some(text("user", "")),
-                400,
-                "BadInputError",
-            ),
-            (
-                Method::POST,
-                messages.clone(),
-                Some(text("user", &long)),
-                400,
-                "BadInputError",
-            ),
-            (
-                Method::POST,
-                messages.clone(),
-                Some(text("user", &huge)),
-                413,
-                "PayloadTooLargeError",
-            ),
-            (
-                Method::POST,
-                "/messages".into(),
-                Some(text("user", "x")),
-                400,
-                "BadInputError",
-            ),
-            (Method::GET, "/messages/99999".into(), None, 404, "Error"),
-            (
-                Method::DELETE,
-                "/messages/x".into(),
-                None,
-                400,
-                "BadInputError",
-            ),
-            (
-                Method::POST,
-                complete.clone(),
-                Some(json!({ "stream": 1 })),
-                400,
-                "BadInputError",
-            ),
-            // Nothing is stored yet that could be answered.
-            (
-                Method::POST,
-                complete.clone(),
-                Some(nothing.clone()),
-                400,
-                "BadInputError",
-            ),
-            (
-                Method::POST,
-                "/conversations/99999/messages:complete".into(),
-                Some(nothing.clone()),
-                404,
-                "Error",
-            ),
-            (
-                Method::POST,
-                "/search".into(),
-                Some(json!({ "user_id": user })),
-                400,
-                "BadInputError",
-            ),
-            (
-                Method::GET,
-                format!("/users/{user}/search?q=x&limit=y"),
-                None,
-                400,
-                "BadInputError",
-            ),
-        ];
-        for (method, path, body, status, kind) in requests {
-            let (told, envelope) = page.call(method.clone(), path, body.as_ref()).await;
-            assert_eq!(told, *status, "{method} {path}: {envelope}");
+        let rows = about_users(user).into_iter();
+        for (request, body, status, kind) in rows.chain(about_messages(conversation)) {
+            let (method, path) = request.split_once(' ').unwrap();
+            let body = Some(&body).filter(|body| !body.is_null());
+            let (told, envelope) = page.call(method.parse().unwrap(), path, body).await;
+            assert_eq!(told, status, "{request}: {envelope}");
             let error = &envelope["error"];
-            assert_eq!(error["type"], *kind, "{method} {path}: {envelope}");
+            assert_eq!(error["type"], kind, "{request}: {envelope}");
             assert_eq!((&error["code"], &error["param"]), (&json!(""), &json!("")));
             assert!(error["message"].is_string());
         }
