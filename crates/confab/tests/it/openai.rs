@@ -303,6 +303,32 @@ async fn a_client_that_goes_away_ends_the_answer_and_pays_for_what_there_was() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_whole_answer_may_go_away_as_well() {
+    for shape in Shape::ENDS {
+        let settings = [("completions.providers.scripted.behaviour", "slow")];
+        let system = System::start_with(shape, &settings).await;
+        let (user, client) = somebody(&system).await;
+        let long = question(&"word ".repeat(2000));
+        let asked = eventually("it is being answered", async || {
+            let account = system.account(user).await;
+            (account.reserved_microdollars > 0).then_some(())
+        });
+        tokio::select! {
+            answer = client.post(CHAT, &long) => panic!("it takes minutes: {}", answer.status),
+            () = asked => {}
+        }
+        eventually("nothing is reserved any more", async || {
+            let account = system.account(user).await;
+            (account.reserved_microdollars == 0).then_some(())
+        })
+        .await;
+        let paid = DOLLAR - system.account(user).await.balance_microdollars;
+        assert!(paid < 50_000, "{paid}");
+        system.stop().await;
+    }
+}
+
 async fn thread(system: &System, user: Uuid) -> Thread {
     let request = CreateThreadRequest {
         user_id: user.to_string(),
