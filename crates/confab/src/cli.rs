@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::roles::{Role, Roles};
 use crate::settings::{DEFAULTS, Settings, Sources};
-use crate::{serve, users, welcome, wiring};
+use crate::{keys, serve, users, welcome, wiring};
 
 /// A self-hosted backend for conversations between people and AI models.
 ///
@@ -45,6 +45,9 @@ enum Command {
     /// Make users, list them, give them models, money and tokens; works while Confab runs
     #[command(subcommand)]
     User(UserCommand),
+    /// Make API keys for programs, list and revoke them; works while Confab runs
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Print the settings in force as TOML, with secrets blacked out
     Settings {
         /// Print the commented defaults instead
@@ -97,6 +100,43 @@ pub(crate) enum UserCommand {
     },
 }
 
+/// What can be done with API keys. USER is a name, or an id.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key and print its secret, which is never shown again
+    Add {
+        /// Name or id of the user whose money the key spends
+        user: String,
+        /// What to call the key
+        #[arg(long, default_value = "")]
+        name: String,
+        /// What it may do: models, chat, embeddings, conversations [default: all of them]
+        #[arg(long, value_delimiter = ',', value_name = "SCOPES")]
+        scopes: Vec<String>,
+        /// Ids of the user's models that it may ask [default: all that the user may, also later]
+        #[arg(long, value_delimiter = ',', value_name = "IDS")]
+        models: Vec<i32>,
+        /// The most it may ever cost, in US dollars [default: what the user has]
+        #[arg(long, value_name = "DOLLARS")]
+        budget: Option<String>,
+        /// How long it is good for, in seconds [default: until it is revoked]
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+        lifetime: Option<u32>,
+    },
+    /// List a user's keys with what they cost, the newest first
+    List {
+        /// Name or id
+        user: String,
+    },
+    /// Make a key useless, at once and for good
+    Revoke {
+        /// Name or id of the key's user
+        user: String,
+        /// The key's id
+        key: Uuid,
+    },
+}
+
 /// Reads the command line and does what it says. Errors are for people: they name what to change.
 pub fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
@@ -119,6 +159,10 @@ pub fn run() -> anyhow::Result<()> {
         Command::User(command) => {
             let settings = sources.read()?;
             block_on(async { users::run(&settings, command, &mut stdout()).await })
+        }
+        Command::Key(command) => {
+            let settings = sources.read()?;
+            block_on(async { keys::run(&settings, command, &mut stdout()).await })
         }
         Command::Settings { default: true } => Ok(write!(stdout(), "{DEFAULTS}")?),
         Command::Settings { default: false } => Ok(write!(stdout(), "{}", sources.show()?)?),

@@ -4,6 +4,7 @@
 
 mod aliases;
 pub mod cli;
+mod keys;
 mod money;
 mod redaction;
 pub mod roles;

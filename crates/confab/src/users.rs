@@ -25,7 +25,7 @@ use crate::wiring;
 /// Users asked for at a time by `confab user list`.
 const PAGE: u32 = 500;
 
-type Client = SessionsClient<Lane>;
+pub(crate) type Client = SessionsClient<Lane>;
 
 /// Runs one command; its result goes to `out`.
 pub(crate) async fn run(
@@ -33,7 +33,7 @@ pub(crate) async fn run(
     command: UserCommand,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let mut sessions = SessionsClient::new(lane(settings).await?);
+    let mut sessions = open(settings).await?;
     match command {
         UserCommand::Add {
             name,
@@ -78,7 +78,11 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// To the sessions role where it runs, or opened right here on its database.
+/// The sessions role where it runs, or opened right here on its database.
+pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Client> {
+    Ok(SessionsClient::new(lane(settings).await?))
+}
+
 async fn lane(settings: &Settings) -> anyhow::Result<Lane> {
     if !settings.lanes.sessions.url.is_empty() {
         return wiring::remote(&settings.lanes, Role::Sessions);
@@ -135,7 +139,7 @@ async fn list(sessions: &mut Client, out: &mut impl Write) -> anyhow::Result<()>
 }
 
 /// A user by name, or by id when no user has that name.
-async fn find(sessions: &mut Client, name: &str) -> anyhow::Result<User> {
+pub(crate) async fn find(sessions: &mut Client, name: &str) -> anyhow::Result<User> {
     let by_name = GetUserRequest {
         by: Some(By::Username(name.to_owned())),
     };
@@ -149,7 +153,8 @@ async fn find(sessions: &mut Client, name: &str) -> anyhow::Result<User> {
     call(sessions.get_user(by_id)).await
 }
 
-async fn call<T>(
+/// What a call answers, or what a person is told instead.
+pub(crate) async fn call<T>(
     reply: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 ) -> anyhow::Result<T> {
     match reply.await {

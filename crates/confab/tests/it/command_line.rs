@@ -58,11 +58,44 @@ fn users_are_made_listed_and_paid() {
 }
 
 #[test]
+fn api_keys_are_made_listed_and_revoked() {
+    let folder = TempDir::new().unwrap();
+    let confab = |arguments: &[&str]| confab(folder.path(), arguments);
+    said(&confab(&["user", "add", "ann", "--models", "4,5"]));
+    let key = |arguments: &[&str]| confab(&[&["key"], arguments].concat());
+    let narrow = ["add", "ann", "--name", "deploy", "--scopes", "chat,models"];
+    let narrow = [&narrow[..], &["--models", "4", "--budget", "0.25"]].concat();
+    let narrow = [&narrow[..], &["--lifetime", "3600"]].concat();
+    let secret = said(&key(&narrow));
+    assert!(secret.starts_with("sk-confab-"), "a secret");
+    said(&key(&["add", "ann"]));
+    let listed = said(&key(&["list", "ann"]));
+    let hint = &secret.trim()[49..];
+    for expected in ["deploy (scopes models,chat; models 4)", "0.25", "Z ", hint] {
+        assert!(listed.contains(expected), "{expected} in\n{listed}");
+    }
+    assert!(listed.contains("models all"), "{listed}");
+    assert!(!listed.contains(secret.trim()), "a secret is told once");
+    let id = listed.lines().nth(1).unwrap().split(' ').next().unwrap();
+    for _ in 0..2 {
+        said(&key(&["revoke", "ann", id]));
+    }
+    assert!(said(&key(&["list", "ann"])).contains("revoked"));
+
+    let other = Uuid::now_v7().to_string();
+    assert!(refused(&key(&["revoke", "ann", &other])).contains("API key"));
+    assert!(refused(&key(&["add", "nobody"])).contains("user"));
+    assert!(refused(&key(&["add", "ann", "--models", "8"])).contains("model"));
+    assert!(refused(&key(&["add", "ann", "--scopes", "all"])).contains("scope"));
+    assert!(refused(&key(&["add", "ann", "--lifetime", "0"])).contains("0"));
+}
+
+#[test]
 fn help_and_settings_explain_themselves() {
     let folder = TempDir::new().unwrap();
     let confab = |arguments: &[&str]| confab(folder.path(), arguments);
     let help = said(&confab(&["--help"]));
-    for expected in ["serve", "migrate", "user", "settings", "SQLite"] {
+    for expected in ["serve", "migrate", "user", "key", "settings", "SQLite"] {
         assert!(help.contains(expected), "{expected} in\n{help}");
     }
     assert!(said(&confab(&["settings"])).contains("127.0.0.1:8000"));
