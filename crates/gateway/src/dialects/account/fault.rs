@@ -3,11 +3,27 @@
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use confab_rpc::{Fault, Reason};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::caller::{Refusal, unavailable};
 
 /// A failed request.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Failed<'a> {
+    error: Told<'a>,
+}
+
+/// Why it failed.
+#[derive(Serialize, ToSchema)]
+struct Told<'a> {
+    /// For programs; does not change.
+    code: &'a str,
+    /// For people; may change.
+    message: &'a str,
+}
+
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refused {
     status: StatusCode,
@@ -91,17 +107,23 @@ impl From<Fault> for Refused {
             Reason::RegistrationClosed => {
                 Self::new(StatusCode::FORBIDDEN, "registration_closed").saying(fault.message)
             }
+            Reason::ModelNotGranted => {
+                Self::new(StatusCode::FORBIDDEN, "model_not_granted").saying(fault.message)
+            }
+            Reason::ApiKeyNotFound => {
+                Self::new(StatusCode::NOT_FOUND, "key_not_found").saying("there is no such key")
+            }
             Reason::Throttled => Self {
                 retry_after: Some(fault.limit.unwrap_or(1)),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled").saying(fault.message)
             },
             Reason::Overloaded => {
-                tracing::warn!(%fault, "a request to sign in or out failed");
+                tracing::warn!(%fault, "a request about an account failed");
                 Self::AWAY
             }
             // No other reason comes from what is asked here.
             _ => {
-                tracing::warn!(%fault, "a request to sign in or out failed");
+                tracing::warn!(%fault, "a request about an account failed");
                 Self::INTERNAL
             }
         }
@@ -118,8 +140,10 @@ impl From<Refused> for HttpResponse {
         if let Some(seconds) = refused.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
-        response.json(json!({
-            "error": { "code": refused.code, "message": refused.text() },
-        }))
+        let error = Told {
+            code: refused.code,
+            message: refused.text(),
+        };
+        response.json(Failed { error })
     }
 }

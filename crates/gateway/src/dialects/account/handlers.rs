@@ -10,18 +10,34 @@ use confab_rpc::sessions::{
 use confab_rpc::time;
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
-use super::fault::Refused;
+use super::fault::{Failed, Refused};
 use super::wire;
 use crate::Gateway;
-use crate::caller::{Credential, token_cookie, verify};
+use crate::caller::{Credential, Refusal, token_cookie, verify};
 
 /// A longer body holds nothing that could be meant.
 const BODY_BYTES: usize = 16 * 1024;
 
-type Reply = Result<HttpResponse, Refused>;
+pub(super) type Reply = Result<HttpResponse, Refused>;
 
+/// Makes a user.
+#[utoipa::path(
+    post,
+    path = "/auth/register",
+    operation_id = "register",
+    request_body = wire::Register,
+    responses(
+        (status = 201, body = wire::Registered, description = "made"),
+        (status = 400, body = Failed, description = "the body is not what this takes"),
+        (status = 403, body = Failed, description = "nobody may register here, or a page that may not connect"),
+        (status = 409, body = Failed, description = "somebody has the name or the address"),
+        (status = 413, body = Failed, description = "longer than 16 KiB"),
+        (status = 429, body = Failed, description = "too many attempts; `Retry-After` says when to come back"),
+        (status = 500, body = Failed, description = "our fault"),
+        (status = 503, body = Failed, description = "come back after `Retry-After`"),
+    ),
+)]
 pub(super) async fn register(
     request: HttpRequest,
     payload: web::Payload,
@@ -45,6 +61,23 @@ pub(super) async fn register(
     answer(reply)
 }
 
+/// Signs somebody in: tokens in the body, and the access token as a cookie.
+#[utoipa::path(
+    post,
+    path = "/auth/login",
+    operation_id = "login",
+    request_body = wire::Login,
+    responses(
+        (status = 200, body = wire::SignedIn, description = "signed in"),
+        (status = 400, body = Failed, description = "the body is not what this takes"),
+        (status = 401, body = Failed, description = "name or password are wrong"),
+        (status = 403, body = Failed, description = "a page that may not connect"),
+        (status = 413, body = Failed, description = "longer than 16 KiB"),
+        (status = 429, body = Failed, description = "too many attempts; `Retry-After` says when to come back"),
+        (status = 500, body = Failed, description = "our fault"),
+        (status = 503, body = Failed, description = "come back after `Retry-After`"),
+    ),
+)]
 pub(super) async fn login(
     request: HttpRequest,
     payload: web::Payload,
@@ -65,6 +98,23 @@ pub(super) async fn login(
     answer(reply)
 }
 
+/// Gives new tokens for a refresh token, which is good once.
+#[utoipa::path(
+    post,
+    path = "/auth/refresh",
+    operation_id = "refresh",
+    request_body = wire::Refresh,
+    responses(
+        (status = 200, body = wire::SignedIn, description = "the session goes on"),
+        (status = 400, body = Failed, description = "the body is not what this takes"),
+        (status = 401, body = Failed, description = "the token is not good, or was used before, which ends its session"),
+        (status = 403, body = Failed, description = "a page that may not connect"),
+        (status = 413, body = Failed, description = "longer than 16 KiB"),
+        (status = 429, body = Failed, description = "too many attempts; `Retry-After` says when to come back"),
+        (status = 500, body = Failed, description = "our fault"),
+        (status = 503, body = Failed, description = "come back after `Retry-After`"),
+    ),
+)]
 pub(super) async fn refresh(
     request: HttpRequest,
     payload: web::Payload,
@@ -87,6 +137,22 @@ pub(super) async fn refresh(
 
 /// Ends the session of the refresh token in the body, or of the credential. An unknown refresh token reads like one
 /// whose session is ended.
+#[utoipa::path(
+    post,
+    path = "/auth/logout",
+    operation_id = "logout",
+    request_body = Option<wire::Logout>,
+    security(("bearer" = []), ("cookie" = [])),
+    responses(
+        (status = 200, body = wire::SignedOut, description = "the session is ended"),
+        (status = 400, body = Failed, description = "the body is not what this takes"),
+        (status = 401, body = Failed, description = "no credential, or one that is not good"),
+        (status = 403, body = Failed, description = "a page that may not connect"),
+        (status = 413, body = Failed, description = "longer than 16 KiB"),
+        (status = 500, body = Failed, description = "our fault"),
+        (status = 503, body = Failed, description = "come back after `Retry-After`"),
+    ),
+)]
 pub(super) async fn logout(
     request: HttpRequest,
     payload: web::Payload,
@@ -107,12 +173,26 @@ pub(super) async fn logout(
         gateway.backends.sessions().sign_out(sign_out).await?;
         let mut response = HttpResponse::Ok();
         response.cookie(no_cookie());
-        Ok(response.json(json!({})))
+        Ok(response.json(wire::SignedOut {}))
     }
     .await;
     answer(reply)
 }
 
+/// Gives what stands for a token in a socket's URL: good once and for a short time.
+#[utoipa::path(
+    post,
+    path = "/auth/ws-ticket",
+    operation_id = "ticket",
+    security(("bearer" = []), ("cookie" = [])),
+    responses(
+        (status = 200, body = wire::Ticket, description = "a ticket"),
+        (status = 401, body = Failed, description = "no credential, or one that is not good"),
+        (status = 403, body = Failed, description = "a page that may not connect"),
+        (status = 500, body = Failed, description = "our fault"),
+        (status = 503, body = Failed, description = "come back after `Retry-After`"),
+    ),
+)]
 pub(super) async fn ticket(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let reply: Reply = async {
         check_origin(&request, &gateway)?;
@@ -133,10 +213,22 @@ pub(super) async fn ticket(request: HttpRequest, gateway: web::Data<Gateway>) ->
     answer(reply)
 }
 
+/// Says who the caller is.
+#[utoipa::path(
+    get,
+    path = "/auth/me",
+    operation_id = "me",
+    security(("bearer" = []), ("cookie" = [])),
+    responses(
+        (status = 200, body = wire::Me, description = "the caller"),
+        (status = 401, body = Failed, description = "no credential, or one that is not good"),
+        (status = 500, body = Failed, description = "our fault"),
+        (status = 503, body = Failed, description = "come back after `Retry-After`"),
+    ),
+)]
 pub(super) async fn me(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let reply: Reply = async {
-        let verified = proven(&request, &gateway).await?;
-        let id = verified.user.ok_or(Refused::INTERNAL)?.id;
+        let id = caller_id(&request, &gateway).await?;
         let wanted = GetProfilesRequest { user_ids: vec![id] };
         let profiles = gateway.backends.sessions().get_profiles(wanted).await?;
         let profile = profiles.into_inner().profiles.pop();
@@ -147,21 +239,31 @@ pub(super) async fn me(request: HttpRequest, gateway: web::Data<Gateway>) -> Htt
     answer(reply)
 }
 
-/// Whose request it is, in open mode as well.
+/// Whose request it is, in open mode as well. An API key is good for programs, not for what its owner is.
 async fn proven(request: &HttpRequest, gateway: &Gateway) -> Result<VerifiedToken, Refused> {
     let credential = Credential::of(request);
-    Ok(verify(&gateway.backends, credential.as_ref()).await?)
+    let verified = verify(&gateway.backends, credential.as_ref()).await?;
+    match verified.api_key {
+        None => Ok(verified),
+        Some(_) => Err(Refusal::Unauthorized.into()),
+    }
+}
+
+/// The id of the user whose request it is.
+pub(super) async fn caller_id(request: &HttpRequest, gateway: &Gateway) -> Result<String, Refused> {
+    let verified = proven(request, gateway).await?;
+    Ok(verified.user.ok_or(Refused::INTERNAL)?.id)
 }
 
 /// A page that may not connect must not sign a browser in or out either.
-fn check_origin(request: &HttpRequest, gateway: &Gateway) -> Result<(), Refused> {
+pub(super) fn check_origin(request: &HttpRequest, gateway: &Gateway) -> Result<(), Refused> {
     if gateway.origins.allow(request) {
         return Ok(());
     }
     Err(Refused::ORIGIN)
 }
 
-async fn read(payload: web::Payload) -> Result<web::Bytes, Refused> {
+pub(super) async fn read(payload: web::Payload) -> Result<web::Bytes, Refused> {
     match payload.to_bytes_limited(BODY_BYTES).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(_)) => Err(Refused::CUT_OFF),
@@ -228,6 +330,6 @@ fn seconds_left(gateway: &Gateway, at: Option<prost_types::Timestamp>) -> u64 {
     u64::try_from(left).map_or(0, |milliseconds| milliseconds.div_ceil(1000))
 }
 
-fn answer(reply: Reply) -> HttpResponse {
+pub(super) fn answer(reply: Reply) -> HttpResponse {
     reply.unwrap_or_else(HttpResponse::from)
 }

@@ -5,34 +5,50 @@
 //! - A failure is `{"error": {"code": "…", "message": "…"}}`; codes do not change, messages may.
 //! - Who signs in gets the access token in the body and as the cookie `token`, which scripts of a page cannot read. A
 //!   browser is answered only on pages that may connect, as the cookie goes with whatever it sends.
+//! - `POST /auth/keys` makes an API key, with `name`, `scopes`, `models`, `budget_microdollars` and `lifetime_seconds` as far as
+//!   they are given; `secret` is told in its answer alone. `GET /auth/keys` lists them, `DELETE /auth/keys/{id}` revokes one.
+//! - `GET /auth/account` says what the caller can spend. Money is integer micro-dollars. `PATCH /auth/me` changes the profile.
+//! - A request with an API key is one without a credential: a program cannot make itself keys, tickets or another person.
 //! - Works in open mode as well: there nobody has to sign in for the dialects that know no login.
 
 mod fault;
 mod handlers;
+mod keys;
+mod mine;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpResponse, Resource, Route};
+use actix_web::{HttpResponse, Resource};
 
 use crate::Gateway;
 use fault::Refused;
 
 /// The routes of this room.
 pub(super) fn routes(config: &mut ServiceConfig, gateway: &Gateway) {
-    let paths: [(&str, Route); 6] = [
-        ("register", web::post().to(handlers::register)),
-        ("login", web::post().to(handlers::login)),
-        ("refresh", web::post().to(handlers::refresh)),
-        ("logout", web::post().to(handlers::logout)),
-        ("ws-ticket", web::post().to(handlers::ticket)),
-        ("me", web::get().to(handlers::me)),
+    let paths = [
+        ("register", vec![web::post().to(handlers::register)]),
+        ("login", vec![web::post().to(handlers::login)]),
+        ("refresh", vec![web::post().to(handlers::refresh)]),
+        ("logout", vec![web::post().to(handlers::logout)]),
+        ("ws-ticket", vec![web::post().to(handlers::ticket)]),
+        (
+            "me",
+            vec![web::get().to(handlers::me), web::patch().to(mine::change)],
+        ),
+        ("account", vec![web::get().to(mine::money)]),
+        (
+            "keys",
+            vec![web::post().to(keys::make), web::get().to(keys::list)],
+        ),
+        ("keys/{id}", vec![web::delete().to(keys::revoke)]),
     ];
-    for (name, route) in paths {
-        let resource = Resource::new([format!("/auth/{name}"), format!("/auth/{name}/")])
+    for (name, routes) in paths {
+        let resource = Resource::new([format!("/auth/{name}"), format!("/auth/{name}/")]);
+        let resource = routes.into_iter().fold(resource, Resource::route);
+        let resource = resource
             .wrap(gateway.origins.cors())
-            .route(route)
             .default_service(web::to(method_not_allowed));
         config.service(resource);
     }

@@ -4,12 +4,17 @@ use actix_web::HttpResponse;
 use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
 use confab_rpc::sessions::sign_in_request::By;
+use confab_rpc::sessions::{Account, ApiKey, CreatedApiKey};
 use confab_rpc::{Fault, Reason};
+use prost_types::Timestamp;
 use secrecy::ExposeSecret;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::fault::Refused;
 use super::handlers::{named, parse};
+use super::keys::{Key, NamedSecret, NewKey};
+use super::mine::{Changes, Money};
 use super::wire;
 
 /// Status, `Retry-After` and body of a failure.
@@ -30,6 +35,8 @@ fn failures_have_a_status_and_a_code() {
         (Reason::TokenInvalid, 401, "token_invalid"),
         (Reason::TokenExpired, 401, "token_expired"),
         (Reason::RegistrationClosed, 403, "registration_closed"),
+        (Reason::ModelNotGranted, 403, "model_not_granted"),
+        (Reason::ApiKeyNotFound, 404, "key_not_found"),
         (Reason::UsernameTaken, 409, "username_taken"),
         (Reason::EmailTaken, 409, "email_taken"),
         (Reason::Overloaded, 503, "unavailable"),
@@ -86,4 +93,82 @@ fn a_refresh_token_has_two_names() {
         let body: wire::Refresh = parse(body.as_bytes()).unwrap();
         assert_eq!(body.refresh.expose_secret(), "x");
     }
+}
+
+fn golden(value: &impl Serialize, expected: &str) {
+    let expected: Value = serde_json::from_str(expected).unwrap();
+    assert_eq!(serde_json::to_value(value).unwrap(), expected);
+}
+
+fn key() -> ApiKey {
+    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    ApiKey {
+        id: "0191d8a0-0000-7000-8000-000000000001".to_owned(),
+        user_id: "0191d8a0-0000-7000-8000-00000000000a".to_owned(),
+        name: "deploy".to_owned(),
+        hint: "wxyz".to_owned(),
+        scopes: vec!["models".to_owned(), "chat".to_owned()],
+        models: vec![4],
+        budget_microdollars: Some(250_000),
+        spent_microdollars: 0,
+        created_at: at(1_800_000_000),
+        expires_at: at(1_800_003_600),
+        revoked_at: None,
+    }
+}
+
+#[test]
+fn keys_and_money_look_as_front_ends_were_told() {
+    let made = CreatedApiKey {
+        key: Some(key()),
+        secret: "sk-confab-…wxyz".to_owned(),
+    };
+    let made = NamedSecret::try_from(made).unwrap();
+    golden(&made, include_str!("golden/key_made.json"));
+    let scopes = ["models", "chat", "embeddings", "conversations"];
+    let endless = Key::from(ApiKey {
+        name: String::new(),
+        scopes: scopes.map(str::to_owned).to_vec(),
+        models: Vec::new(),
+        budget_microdollars: None,
+        spent_microdollars: 12,
+        expires_at: None,
+        ..key()
+    });
+    golden(&endless, include_str!("golden/key_endless.json"));
+    let money = Money::from(Account {
+        balance_microdollars: 1_000_000,
+        reserved_microdollars: 20_000,
+        ..Default::default()
+    });
+    golden(&money, include_str!("golden/money.json"));
+}
+
+#[test]
+fn a_limit_that_is_misspelt_makes_no_key() {
+    assert!(parse::<NewKey>(b"{}").is_ok());
+    assert!(parse::<NewKey>(br#"{"budget_microdollars": null, "scopes": ["chat"]}"#).is_ok());
+    for body in [
+        r#"{"budget": 1}"#,
+        r#"{"budget_microdollars": 0.5}"#,
+        r#"{"scope": "chat"}"#,
+        r#"{"lifetime_seconds": -1}"#,
+    ] {
+        assert!(parse::<NewKey>(body.as_bytes()).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn a_change_tells_what_is_not_named_from_what_is_emptied() {
+    let changes = |body: &str| {
+        parse::<Changes>(body.as_bytes())
+            .unwrap()
+            .of("x".to_owned())
+    };
+    let change = changes(r#"{"fullname": "Ann", "date_of_birth": null, "email": ""}"#);
+    assert_eq!(change.fullname.as_deref(), Some("Ann"));
+    assert_eq!(change.date_of_birth.as_deref(), Some(""));
+    assert_eq!(change.email.as_deref(), Some(""));
+    assert_eq!(change.photo, None);
+    assert_eq!(change.user_id, "x");
 }

@@ -3,10 +3,12 @@
 use confab_rpc::sessions::{Profile, User};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Register {
     pub(super) username: String,
+    #[schema(value_type = String, format = Password)]
     pub(super) password: SecretString,
     pub(super) email: Option<String>,
     pub(super) fullname: Option<String>,
@@ -14,32 +16,39 @@ pub(super) struct Register {
 }
 
 /// With a username or an e-mail address.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Login {
     pub(super) username: Option<String>,
     pub(super) email: Option<String>,
+    #[schema(value_type = String, format = Password)]
     pub(super) password: SecretString,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Refresh {
     #[serde(alias = "refresh_token")]
+    #[schema(value_type = String)]
     pub(super) refresh: SecretString,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(super) struct Logout {
     #[serde(alias = "refresh_token")]
+    #[schema(value_type = Option<String>)]
     pub(super) refresh: Option<SecretString>,
 }
 
-#[derive(Serialize)]
+/// `{}`
+#[derive(Serialize, ToSchema)]
+pub(super) struct SignedOut {}
+
+#[derive(Serialize, ToSchema)]
 pub(super) struct Registered {
     pub(super) user: Named,
 }
 
 /// Under both names that clients use for the tokens.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct SignedIn {
     pub(super) access: String,
     pub(super) refresh: String,
@@ -50,7 +59,7 @@ pub(super) struct SignedIn {
     pub(super) refresh_token: String,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Named {
     pub(super) id: String,
     pub(super) number: i64,
@@ -67,20 +76,20 @@ impl From<User> for Named {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Ticket {
     pub(super) ticket: String,
     /// Seconds that it is good for.
     pub(super) expires_in: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Me {
     pub(super) user: Myself,
 }
 
 /// What users see of themselves.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Myself {
     #[serde(flatten)]
     named: Named,
@@ -90,6 +99,7 @@ pub(super) struct Myself {
     phone_number: String,
     gender: String,
     /// `null` when it is not known.
+    #[schema(format = Date)]
     date_of_birth: Option<String>,
     photo: String,
 }
