@@ -6,8 +6,10 @@
 mod backends;
 mod caller;
 mod dialects;
+mod docs;
 mod files;
 mod health;
+mod limits;
 mod live;
 mod origin;
 mod revocation;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::middleware::DefaultHeaders;
+use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer, web};
 use confab_cache::Cache;
 use confab_delivery::{Delivery, GatewayId};
@@ -16,7 +17,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::backends::Backends;
 use crate::dialects::Rooms;
+use crate::docs::Documents;
 use crate::health;
+use crate::limits::Limits;
 use crate::live::Live;
 use crate::origin::Origins;
 use crate::revocation::Revocations;
@@ -37,6 +40,8 @@ pub(crate) struct Gateway {
     /// What sockets are pushed.
     pub(crate) live: Live,
     pub(crate) clock: Arc<dyn Clock>,
+    /// How much callers may ask for.
+    pub(crate) limits: Limits,
     /// Sign-in sessions that were ended.
     pub(crate) revocations: Revocations,
     /// For work that must outlive its request, and to know when to stop.
@@ -46,6 +51,30 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
+    /// Opens it; what it needs in the background is started here.
+    pub(crate) async fn open(
+        settings: &Settings,
+        backends: Backends,
+        cache: &Cache,
+        delivery: &Delivery,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+    ) -> Self {
+        Self {
+            revocations: Revocations::start(backends.sessions(), &tasks).await,
+            live: Live::open(GatewayId::new(), &backends, delivery, cache, &tasks),
+            clock,
+            limits: Limits::new(&settings.limits, cache, &tasks),
+            backends,
+            auth: settings.auth.mode,
+            origins: Origins::new(settings),
+            sockets: settings.sockets.clone(),
+            stopping: tasks.stopping(),
+            open_sockets: TaskTracker::new(),
+            tasks,
+        }
+    }
+
     /// Whether the process is coming to its end.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
@@ -76,19 +105,8 @@ pub async fn serve(
     clock: Arc<dyn Clock>,
     tasks: Tasks,
 ) -> Result<(), GatewayError> {
-    let revocations = Revocations::start(backends.sessions(), &tasks).await;
-    let gateway = web::Data::new(Gateway {
-        revocations,
-        live: Live::open(GatewayId::new(), &backends, &delivery, &cache, &tasks),
-        clock,
-        backends,
-        auth: settings.auth.mode,
-        origins: Origins::new(&settings),
-        sockets: settings.sockets.clone(),
-        stopping: tasks.stopping(),
-        open_sockets: TaskTracker::new(),
-        tasks,
-    });
+    let gateway = Gateway::open(&settings, backends, &cache, &delivery, clock, tasks).await;
+    let gateway = web::Data::new(gateway);
     let stopping = gateway.stopping.clone();
     let open_sockets = gateway.open_sockets.clone();
     let server = bind(&settings, gateway, &cache, listeners).map_err(GatewayError::Listener)?;
@@ -119,20 +137,38 @@ fn bind(
     listeners: Vec<TcpListener>,
 ) -> io::Result<actix_web::dev::Server> {
     let rooms = Rooms::open(settings, &gateway, cache);
+    let documents = settings.docs.then(Documents::write);
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(gateway.clone())
             .wrap(headers())
-            .configure(health::routes)
-            .configure(|config| rooms.routes(config, &gateway))
+            .configure(|config| routes(config, &rooms, documents.as_ref(), &gateway))
             .default_service(web::to(health::not_found))
     })
+    // An event of a stream leaves when it is written.
+    .tcp_nodelay(true)
+    // Who goes away takes the request along: an answer that nobody waits for costs money.
+    .h1_allow_half_closed(false)
     .disable_signals()
     .shutdown_timeout(REQUESTS_GRACE);
     for listener in listeners {
         server = server.listen(listener)?;
     }
     Ok(server.run())
+}
+
+/// Everything that is served.
+pub(crate) fn routes(
+    config: &mut ServiceConfig,
+    rooms: &Rooms,
+    documents: Option<&Documents>,
+    gateway: &Gateway,
+) {
+    health::routes(config);
+    if let Some(documents) = documents {
+        documents.routes(config);
+    }
+    rooms.routes(config, gateway);
 }
 
 /// What every answer says to browsers, unless a handler says otherwise.

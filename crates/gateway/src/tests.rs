@@ -10,13 +10,15 @@ use uuid::Uuid;
 use crate::caller::{Acting, Caller, Claim, Credential, Verified};
 use crate::origin::Origins;
 use crate::settings::{
-    Assistant, Auth, AuthMode, Groups, InvalidSettings, Mirror, Settings, Sockets,
+    Assistant, Auth, AuthMode, Conversations, Groups, InvalidSettings, Limits, Mirror, OpenAi,
+    Settings, Sockets,
 };
 
-fn settings(mode: AuthMode, listen: &str, origins: &[&str]) -> Settings {
+pub(crate) fn settings(mode: AuthMode, listen: &str, origins: &[&str]) -> Settings {
     Settings {
         listen: listen.split(',').map(|it| it.parse().unwrap()).collect(),
         allowed_origins: origins.iter().map(|it| (*it).to_owned()).collect(),
+        docs: true,
         auth: Auth {
             mode,
             open_beyond_loopback: false,
@@ -34,6 +36,16 @@ fn settings(mode: AuthMode, listen: &str, origins: &[&str]) -> Settings {
         groups: Groups {
             push: true,
             open_join: true,
+        },
+        conversations: Conversations {
+            model: String::new(),
+            open_models: Vec::new(),
+            open_deposit_microdollars: 0,
+        },
+        openai: OpenAi { body_bytes: 1024 },
+        limits: Limits {
+            requests_per_minute: 0,
+            tokens_per_minute: 0,
         },
     }
 }
@@ -94,6 +106,14 @@ fn settings_that_let_nothing_through_are_refused() {
             it.assistant.mirror_stream.clear();
         }),
         NoMirrorStream
+    );
+    assert_eq!(
+        refused(|it| it.openai.body_bytes = 0),
+        InvalidSettings::BodyBytes
+    );
+    assert_eq!(
+        refused(|it| it.openai.body_bytes = 1 << 30),
+        InvalidSettings::BodyBytes
     );
     for origin in ["chat.example.org", "https://a/path", "ftp://a", "null", ""] {
         let mut settings = settings(AuthMode::Token, "127.0.0.1:8000", &[]);

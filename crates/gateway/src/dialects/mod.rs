@@ -2,21 +2,27 @@
 
 mod account;
 mod assistant;
+mod conversations;
 mod direct;
 mod groups;
+mod openai;
 
 use actix_web::web::ServiceConfig;
 use confab_cache::Cache;
 
 use crate::Gateway;
+use crate::docs::asyncapi::Channel;
+use crate::docs::openapi;
 use crate::settings::Settings;
 
 /// Every room, open.
 #[derive(Debug, Clone)]
 pub(crate) struct Rooms {
     assistant: assistant::Room,
+    conversations: conversations::Room,
     direct: direct::Room,
     groups: groups::Groups,
+    openai: openai::Room,
 }
 
 impl Rooms {
@@ -24,8 +30,10 @@ impl Rooms {
     pub(crate) fn open(settings: &Settings, gateway: &Gateway, cache: &Cache) -> Self {
         Self {
             assistant: assistant::Room::open(&settings.assistant, gateway, cache),
+            conversations: conversations::Room::open(&settings.conversations),
             direct: direct::Room::open(),
             groups: groups::Groups::open(&settings.groups),
+            openai: openai::Room::open(&settings.openai),
         }
     }
 
@@ -34,6 +42,24 @@ impl Rooms {
         groups::routes(config, self.groups.clone());
         self.direct.routes(config, gateway);
         account::routes(config, gateway);
+        self.conversations.routes(config, gateway);
+        self.openai.routes(config, gateway);
         self.assistant.routes(config, gateway);
     }
+}
+
+/// The requests of every room, in the order in which they are shown.
+pub(crate) fn described() -> Vec<openapi::Room> {
+    vec![
+        account::described(),
+        assistant::described(),
+        conversations::described(),
+        direct::described(),
+        openai::described(),
+    ]
+}
+
+/// The sockets of every room.
+pub(crate) fn channels() -> Vec<Channel> {
+    vec![assistant::channel(), groups::channel(), direct::channel()]
 }

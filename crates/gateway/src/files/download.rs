@@ -18,8 +18,36 @@ use confab_rpc::attachments::{Attachment, DownloadRequest, DownloadResponse};
 use confab_rpc::{Fault, Reason};
 use futures_util::{Stream, StreamExt};
 use tonic::Streaming;
+use utoipa::IntoParams;
 
 use crate::backends::Backends;
+
+/// The query of a signed link, as it is documented; [`signature`] reads it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(crate) struct Link {
+    /// Until when a signed link is good, in seconds since 1970. Only with `signature`.
+    expires: Option<i64>,
+    /// What stands for a credential in a signed link.
+    signature: Option<String>,
+}
+
+/// The headers that say what of a file is wanted, as they are documented; [`serve`] reads them.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(crate) struct Conditions {
+    /// One range of bytes.
+    #[param(rename = "Range", example = "bytes=0-1023")]
+    range: Option<String>,
+    /// The version that the range is of.
+    #[param(rename = "If-Range")]
+    if_range: Option<String>,
+    /// The versions that the caller has.
+    #[param(rename = "If-None-Match")]
+    if_none_match: Option<String>,
+}
 
 /// Answers a request for the file that is served under `name`, its `Range`, `If-Range` and `If-None-Match` respected.
 ///

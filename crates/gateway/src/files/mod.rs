@@ -6,6 +6,6 @@ mod download;
 mod form;
 mod transfer;
 
-pub(crate) use download::{serve, signature};
+pub(crate) use download::{Conditions, Link, serve, signature};
 pub(crate) use form::{File, Form, Shape};
 pub(crate) use transfer::Transfer;

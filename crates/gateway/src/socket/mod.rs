@@ -51,6 +51,22 @@ const EXPIRED: u16 = 4001;
 /// Close code of a socket whose session was ended: sign in again.
 const REVOKED: u16 = 4003;
 
+/// With which codes sockets are closed, for who writes a front end.
+pub(crate) const CLOSE_CODES: [(u16, &str); 6] = [
+    (1002, "the front end does not speak WebSocket"),
+    (1008, "no answer to pings"),
+    (1012, "the server is restarting: come back"),
+    (
+        EXPIRED,
+        "the credential has expired: get another and come back",
+    ),
+    (REVOKED, "the session was ended: sign in again"),
+    (
+        SLOW_CONSUMER,
+        "too little was read for too long: come back with the position",
+    ),
+];
+
 /// Messages that are given to the wire before anything else is looked at.
 const BURST: usize = 64;
 

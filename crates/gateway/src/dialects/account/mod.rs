@@ -21,9 +21,37 @@ mod wire;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Resource};
+use utoipa::OpenApi;
 
 use crate::Gateway;
+use crate::docs::openapi;
 use fault::Refused;
+
+#[derive(OpenApi)]
+#[openapi(paths(
+    handlers::register,
+    handlers::login,
+    handlers::refresh,
+    handlers::logout,
+    handlers::ticket,
+    handlers::me,
+    mine::change,
+    mine::money,
+    keys::make,
+    keys::list,
+    keys::revoke,
+))]
+struct Api;
+
+/// This room's requests.
+pub(super) fn described() -> openapi::Room {
+    openapi::Room {
+        name: "account",
+        about: "Becoming a user, signing in and out, tickets for sockets: for front ends of every family.",
+        api: Api::openapi(),
+        examples: &[],
+    }
+}
 
 /// The routes of this room.
 pub(super) fn routes(config: &mut ServiceConfig, gateway: &Gateway) {

@@ -13,6 +13,7 @@
 //! - The session list is never `null` and has the last active session first.
 //! - An oversize upload is answered with JSON that a browser may read.
 
+mod channel;
 mod chat;
 mod download;
 mod fault;
@@ -28,15 +29,32 @@ use actix_web::http::header::{self, ContentType};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use confab_cache::Cache;
+use utoipa::OpenApi;
 
 use crate::caller::Acting;
+use crate::docs::openapi;
 use crate::settings::{Assistant as Settings, Mirror as MirrorSetting};
 use crate::{Gateway, socket};
+pub(super) use channel::channel;
 use handlers::Assistant;
 use mirror::Mirror;
 
 /// The session id with which a client asks for a new session.
 const NEW: &str = "NEW";
+
+#[derive(OpenApi)]
+#[openapi(paths(upload::post, download::get))]
+struct Api;
+
+/// This room's requests.
+pub(super) fn described() -> openapi::Room {
+    openapi::Room {
+        name: "assistant",
+        about: "Files of the AI-session front end; its sessions are a socket. In open mode no credential is needed.",
+        api: Api::openapi(),
+        examples: &[],
+    }
+}
 
 /// This room.
 #[derive(Debug, Clone)]

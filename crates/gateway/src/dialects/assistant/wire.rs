@@ -7,6 +7,7 @@
 use confab_rpc::completions::ask_request::Model;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::fault::Failure;
 
@@ -46,7 +47,7 @@ pub(super) struct Request {
 
 /// What requests carry; each type uses some of it. What is missing, `null` or of another type is empty, and NUL, which
 /// no text column holds, is dropped: the request then fails with its ordinary error, if at all.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default)]
 pub(super) struct Data {
     #[serde(deserialize_with = "text")]
@@ -64,6 +65,7 @@ pub(super) struct Data {
     pub(super) client_msg_id: String,
     #[serde(deserialize_with = "text")]
     model_name: String,
+    /// A number, or one in digits.
     model_id: Value,
 }
 
@@ -115,7 +117,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 }
 
 /// The `data` of a reply.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum Reply {
     Details {
@@ -151,7 +153,7 @@ pub(super) enum Reply {
 }
 
 /// One line of the session list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Session {
     pub(super) session_id: String,
     pub(super) session_name: String,
@@ -182,8 +184,8 @@ struct Envelope<'a> {
     mirrored: &'a Reply,
 }
 
-#[derive(Serialize)]
-struct Error<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Error<'a> {
     error: &'a str,
 }
 

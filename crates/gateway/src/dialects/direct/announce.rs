@@ -5,9 +5,11 @@ use bytestring::ByteString;
 use confab_rpc::sessions::Profile;
 use confab_rpc::threads::{AttachmentRef, Entry, EntryKind, ThreadKind};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::media;
 use super::text::{self, Zone};
+use crate::docs::schema;
 use crate::live::{Announcement, Announcer, Known};
 
 /// This language, as far as it shows entries.
@@ -75,8 +77,8 @@ fn timestamp(entry: &Entry) -> String {
     text::time(entry.created_at, Zone::Offset)
 }
 
-#[derive(Serialize)]
-struct Text<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Text<'a> {
     sender_id: &'a str,
     receiver_id: &'a str,
     message: &'a str,
@@ -109,9 +111,9 @@ impl<'a> Text<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
-struct File<'a> {
+pub(super) struct File<'a> {
     message_body: &'a str,
     attached_file_name: &'a str,
     attached_file_size: String,
@@ -156,16 +158,18 @@ impl<'a> File<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct Shared<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Shared<'a> {
     sender_id: &'a str,
     receiver_id: &'a str,
+    #[schema(schema_with = schema::null)]
     message: Option<()>,
     timestamp: String,
     created_msg_id: i64,
     attached_profile: Card<'a>,
     message_type: &'static str,
     action: &'static str,
+    #[schema(schema_with = schema::null)]
     message_body: Option<()>,
     thread: i64,
     seq: i64,
@@ -174,7 +178,7 @@ struct Shared<'a> {
 }
 
 /// A user's card.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Card<'a> {
     id: &'a str,
     fullname: &'a str,

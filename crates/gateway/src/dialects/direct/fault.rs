@@ -6,9 +6,10 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use confab_rpc::{Fault, Reason};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::wire::Envelope;
+use super::wire::{Envelope, Nothing};
 use crate::Gateway;
 use crate::caller::{Caller, Credential, Refusal, identify, unavailable};
 use crate::settings::AuthMode;
@@ -125,22 +126,22 @@ fn too_large(limit: Option<u64>) -> String {
 }
 
 fn answer(mut response: HttpResponseBuilder, message: &str) -> HttpResponse {
-    response.json(Envelope::failure(&(), message))
+    response.json(Envelope::failure(&Nothing, message))
 }
 
 /// What the framework of the original said, in an envelope.
-#[derive(Serialize)]
-struct Unauthorized<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Unauthorized<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     messages: Option<[TokenFailure<'a>; 1]>,
     #[serde(flatten)]
-    envelope: Envelope<'a, ()>,
+    envelope: Envelope<'a, Nothing>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct TokenFailure<'a> {
     token_class: &'a str,
     token_type: &'a str,
@@ -165,7 +166,7 @@ pub(super) fn unauthorized_body(given: bool) -> impl Serialize {
                 token_type: "access",
                 message: "Token is invalid or expired",
             }]),
-            envelope: Envelope::failure(&(), detail),
+            envelope: Envelope::failure(&Nothing, detail),
         };
     }
     let detail = "Authentication credentials were not provided.";
@@ -173,6 +174,6 @@ pub(super) fn unauthorized_body(given: bool) -> impl Serialize {
         detail,
         code: None,
         messages: None,
-        envelope: Envelope::failure(&(), detail),
+        envelope: Envelope::failure(&Nothing, detail),
     }
 }

@@ -12,11 +12,12 @@ use confab_rpc::threads::{
 use confab_rpc::{Fault, Reason};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::fault::{self, Problem};
+use super::fault::{self, Problem, Unauthorized};
 use super::listing::{Cursor, Frame, Listing};
-use super::wire::{Envelope, Pair, User};
+use super::wire::{Envelope, Message, Nothing, Pair, Said, User};
 use crate::Gateway;
 
 /// `"data": {"messages": […]}`
@@ -34,9 +35,14 @@ const FILES: Frame = Frame {
 const RETRIEVED: &str = "Messages retrieved successfully";
 
 /// Not of the original language. What is no number is as if it were not there.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Bounds {
+    /// How many messages at most; all of them when it is missing.
+    #[param(value_type = Option<u64>)]
     limit: Option<String>,
+    /// Only messages before the one with this id.
+    #[param(value_type = Option<i64>)]
     before: Option<String>,
 }
 
@@ -52,7 +58,21 @@ impl Bounds {
     }
 }
 
-/// `GET /chat/messages/<uid>/`: what was said between the caller and somebody.
+/// Lists what was said between the caller and somebody, newest first.
+#[utoipa::path(
+    get,
+    path = "/chat/messages/{uid}/",
+    operation_id = "messages",
+    params(("uid", description = "the other user's id"), Bounds),
+    security(("bearer" = []), ("cookie" = [])),
+    responses(
+        (status = 200, body = Envelope<Said>, description = "the messages"),
+        (status = 401, body = Unauthorized, description = "no credential, or one that is not good"),
+        (status = 404, body = Envelope<Nothing>, description = "no such user, or oneself"),
+        (status = 500, body = Envelope<Nothing>, description = "our fault"),
+        (status = 503, body = Envelope<Nothing>, description = "come back after `Retry-After`"),
+    ),
+)]
 pub(super) async fn messages(
     request: HttpRequest,
     other: web::Path<String>,
@@ -98,15 +118,27 @@ async fn list_messages(
 }
 
 fn no_messages() -> HttpResponse {
-    #[derive(Serialize)]
-    struct Conversation {
-        messages: [(); 0],
-    }
-    let empty = Conversation { messages: [] };
+    let empty = Said {
+        messages: Vec::new(),
+    };
     HttpResponse::Ok().json(Envelope::success(&empty, Some(RETRIEVED)))
 }
 
-/// `GET /chat/thread/files/<thread_id>/`: the files of one of the caller's threads.
+/// Lists the files of one of the caller's threads, newest first.
+#[utoipa::path(
+    get,
+    path = "/chat/thread/files/{thread}/",
+    operation_id = "files",
+    params(("thread", description = "`thread` of a message")),
+    security(("bearer" = []), ("cookie" = [])),
+    responses(
+        (status = 200, body = Envelope<Vec<Message>>, description = "the messages with files"),
+        (status = 401, body = Unauthorized, description = "no credential, or one that is not good"),
+        (status = 404, body = Envelope<Nothing>, description = "no such thread, or not the caller's"),
+        (status = 500, body = Envelope<Nothing>, description = "our fault"),
+        (status = 503, body = Envelope<Nothing>, description = "come back after `Retry-After`"),
+    ),
+)]
 pub(super) async fn files(
     request: HttpRequest,
     thread: web::Path<String>,
@@ -149,16 +181,30 @@ async fn list_files(
     Ok(listed.await?)
 }
 
-/// `GET /chat/user/threads/`: whom the caller talks to, the last active first.
+/// Lists whom the caller talks to, the last active first.
+#[utoipa::path(
+    get,
+    path = "/chat/user/threads/",
+    operation_id = "threads",
+    security(("bearer" = []), ("cookie" = [])),
+    responses(
+        (status = 200, body = Envelope<Vec<Thread>>, description = "the threads"),
+        (status = 401, body = Unauthorized, description = "no credential, or one that is not good"),
+        (status = 500, body = Envelope<Nothing>, description = "our fault"),
+        (status = 503, body = Envelope<Nothing>, description = "come back after `Retry-After`"),
+    ),
+)]
 pub(super) async fn threads(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let listed = list_threads(&request, &gateway).await;
     listed.unwrap_or_else(|problem| problem.respond())
 }
 
-#[derive(Serialize)]
+/// Whom the caller talks to, and what was said last.
+#[derive(Serialize, ToSchema)]
 struct Thread<'a> {
     id: i64,
     other_user: User<'a>,
+    #[schema(value_type = Option<Message>)]
     last_message: Option<Box<RawValue>>,
 }
 

@@ -10,8 +10,11 @@ use confab_rpc::threads::AttachmentRef;
 use confab_rpc::{Fault, Reason};
 use uuid::Uuid;
 
-use super::fault::{self, Problem};
-use crate::{Gateway, files};
+use super::fault::{self, Problem, Unauthorized};
+use super::wire::{Envelope, Nothing};
+use crate::Gateway;
+use crate::docs::schema::Content;
+use crate::files::{self, Conditions, Link};
 
 /// The longest name in a path, without the extension.
 const STEM_CHARACTERS: usize = 100;
@@ -64,6 +67,30 @@ fn plain(c: char) -> char {
     }
 }
 
+/// Serves a file to the two people it is between, whole or one range of it.
+#[utoipa::path(
+    get,
+    path = "/media/chat-files/{id}/{name}",
+    operation_id = "download",
+    params(
+        ("id", description = "as in `attached_file` of a message"),
+        ("name", description = "as in `attached_file` of a message"),
+        Link,
+        Conditions,
+    ),
+    security((), ("bearer" = []), ("cookie" = [])),
+    responses(
+        (status = 200, body = inline(Content), content_type = "*/*", description = "the file"),
+        (status = 206, body = inline(Content), content_type = "*/*", description = "the range of it"),
+        (status = 304, description = "the version that `If-None-Match` names"),
+        (status = 401, body = Unauthorized, description = "no credential, or one that is not good"),
+        (status = 403, body = String, content_type = "text/plain", description = "a link that has expired or was changed"),
+        (status = 404, body = String, content_type = "text/plain", description = "no such file, or not for the caller"),
+        (status = 416, description = "a range beyond the end"),
+        (status = 500, body = Envelope<Nothing>, description = "our fault"),
+        (status = 503, body = Envelope<Nothing>, description = "come back after `Retry-After`"),
+    ),
+)]
 pub(super) async fn get(
     request: HttpRequest,
     path: web::Path<(String, String)>,

@@ -20,6 +20,7 @@
 //! Groups are another language's. What that language sends into a thread between two people is shown here as well.
 
 mod announce;
+mod channel;
 mod fault;
 mod frames;
 mod handlers;
@@ -36,11 +37,60 @@ use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use utoipa::OpenApi;
 
+use crate::docs::openapi::{self, Example};
 use crate::live::Announcer;
 use crate::{Gateway, socket};
 use announce::DirectAnnouncer;
+pub(super) use channel::channel;
 use frames::Direct;
+
+#[derive(OpenApi)]
+#[openapi(paths(
+    handlers::messages,
+    handlers::threads,
+    handlers::files,
+    upload::post,
+    media::get,
+))]
+struct Api;
+
+/// This room's requests.
+pub(super) fn described() -> openapi::Room {
+    openapi::Room {
+        name: "direct",
+        about: "Messages between two people: what is read by REST, and files. Every path works without its final slash as well.",
+        api: Api::openapi(),
+        examples: &[
+            Example {
+                operation: "messages",
+                status: "200",
+                body: include_str!("golden/no_messages.json"),
+            },
+            Example {
+                operation: "messages",
+                status: "404",
+                body: include_str!("golden/not_found.json"),
+            },
+            Example {
+                operation: "messages",
+                status: "401",
+                body: include_str!("golden/no_credential.json"),
+            },
+            Example {
+                operation: "threads",
+                status: "200",
+                body: include_str!("golden/no_threads.json"),
+            },
+            Example {
+                operation: "threads",
+                status: "401",
+                body: include_str!("golden/bad_credential.json"),
+            },
+        ],
+    }
+}
 
 /// This room.
 #[derive(Clone)]

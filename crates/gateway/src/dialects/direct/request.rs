@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// What a client asks for.
@@ -71,14 +72,17 @@ impl Refused {
     }
 }
 
+/// A refusal on the wire.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Error<'a> {
+    /// `error`
+    action: &'static str,
+    message: &'static str,
+    request_action: Option<&'a str>,
+}
+
 impl Refusal {
     pub(super) fn render(&self) -> String {
-        #[derive(Serialize)]
-        struct Error<'a> {
-            action: &'static str,
-            message: &'static str,
-            request_action: Option<&'a str>,
-        }
         let error = Error {
             action: "error",
             message: self.why.text(),

@@ -1,5 +1,6 @@
 //! `POST /chat/attachment/`: a message with a file. Sockets hear of it when its sender announces it there.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
@@ -13,11 +14,12 @@ use confab_rpc::{Fault, Reason};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::fault::{self, Fields, Problem};
+use super::fault::{self, Fields, Problem, Unauthorized};
 use super::handlers::{profile, recipient};
-use super::wire::{Envelope, Pair};
+use super::wire::{Envelope, Message, Nothing, Pair};
 use crate::Gateway;
 use crate::backends::Backends;
 use crate::files::{File, Form, Shape, Transfer};
@@ -42,6 +44,37 @@ const TEXT_BYTES: usize = 16 * 1024;
 /// The same key gives the original answer.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
+/// The form of a file, as it is documented; [`FORM`] reads it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct Upload {
+    receiver: Uuid,
+    /// At most 16 KiB.
+    message: Option<String>,
+    #[schema(value_type = String, format = Binary)]
+    attached_file: Vec<u8>,
+    /// What the sender calls the file; as it was called when it came when it is missing.
+    #[schema(max_length = 255)]
+    attached_file_name: Option<String>,
+}
+
+/// What makes a repeated upload harmless, as it is documented; [`key`] reads it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(super) struct Repeats {
+    /// The same key gives the original answer.
+    #[param(rename = "Idempotency-Key", max_length = 255)]
+    idempotency_key: Option<String>,
+}
+
+/// What is told of a stored file.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Created {
+    #[schema(value_type = Option<Message>)]
+    message: Option<Box<RawValue>>,
+}
+
 /// A form whose fields are all right.
 struct Checked {
     receiver: Uuid,
@@ -64,6 +97,27 @@ struct Delivery {
     declared_type: String,
 }
 
+/// Sends somebody a file. Sockets hear of it when its sender announces it there.
+#[utoipa::path(
+    post,
+    path = "/chat/attachment/",
+    operation_id = "upload",
+    params(Repeats),
+    request_body(content = Upload, content_type = "multipart/form-data"),
+    security(("bearer" = []), ("cookie" = [])),
+    responses(
+        (status = 201, body = Envelope<Created>, description = "stored, with its message"),
+        (status = 400, body = Envelope<Option<BTreeMap<String, Vec<String>>>>, description = "what is wrong with each field, or a form that cannot be read"),
+        (status = 401, body = Unauthorized, description = "no credential, or one that is not good"),
+        (status = 403, body = Envelope<Nothing>, description = "a page that may not connect"),
+        (status = 404, body = Envelope<Nothing>, description = "no such receiver, or oneself"),
+        (status = 409, body = Envelope<Nothing>, description = "the `Idempotency-Key` was used for another message"),
+        (status = 413, body = Envelope<Nothing>, description = "the file is too large, or one too many"),
+        (status = 500, body = Envelope<Nothing>, description = "our fault"),
+        (status = 503, body = Envelope<Nothing>, description = "come back after `Retry-After`"),
+        (status = 507, body = Envelope<Nothing>, description = "nothing more can be stored"),
+    ),
+)]
 pub(super) async fn post(
     request: HttpRequest,
     payload: web::Payload,
@@ -252,10 +306,6 @@ fn is_refusal(fault: &Fault) -> bool {
 }
 
 fn created(user: Uuid, own: &Arc<Profile>, other: &Arc<Profile>, entry: &Entry) -> HttpResponse {
-    #[derive(Serialize)]
-    struct Created {
-        message: Option<Box<RawValue>>,
-    }
     let rendered = Pair::seen_by(user, own, other).render(entry);
     let content = Created {
         message: rendered.and_then(|json| RawValue::from_string(json).ok()),

@@ -6,10 +6,13 @@
 use confab_rpc::sessions::Profile;
 use confab_rpc::threads::{Entry, EntryKind};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::media;
 use super::text::{self, Zone};
+use crate::docs::schema;
 
 /// `""`, whatever it was.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +20,7 @@ struct Blank;
 
 /// `null`.
 #[derive(Debug, Clone, Copy)]
-struct Nothing;
+pub(super) struct Nothing;
 
 /// `[]`.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +46,14 @@ impl Serialize for Nothing {
     }
 }
 
+impl PartialSchema for Nothing {
+    fn schema() -> RefOr<Schema> {
+        schema::null().into()
+    }
+}
+
+impl ToSchema for Nothing {}
+
 impl Serialize for Empty {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_seq(Some(0))?.end()
@@ -62,7 +73,7 @@ impl Serialize for Yes {
 }
 
 /// `{"status", "data", "entity", "message", "success"}`. Some front ends read `data`, some `entity`; both are there.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
 pub(super) struct Envelope<'a, T> {
     status: &'static str,
     data: &'a T,
@@ -94,22 +105,30 @@ impl<'a, T> Envelope<'a, T> {
 }
 
 /// A user, as somebody sees them.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 pub(super) struct User<'a> {
     id: &'a str,
+    #[schema(schema_with = schema::blank)]
     password: Blank,
+    #[schema(schema_with = schema::null)]
     last_login: Nothing,
     gender: &'a str,
     email: &'a str,
     fullname: &'a str,
     country_code: &'a str,
     phone_number: &'a str,
+    #[schema(schema_with = schema::no)]
     is_email_verified: No,
+    #[schema(schema_with = schema::no)]
     is_phone_verified: No,
+    #[schema(schema_with = schema::yes)]
     is_active: Yes,
+    #[schema(schema_with = schema::no)]
     is_staff: No,
+    #[schema(schema_with = schema::no)]
     is_admin: No,
+    #[schema(schema_with = schema::no)]
     is_superuser: No,
     created_at: String,
     updated_at: String,
@@ -117,9 +136,12 @@ pub(super) struct User<'a> {
     date_of_birth: Option<&'a str>,
     profile_photo: Option<&'a str>,
     is_profile_complete: bool,
+    #[schema(schema_with = schema::empty)]
     groups: Empty,
+    #[schema(schema_with = schema::empty)]
     user_permissions: Empty,
     /// Of an earlier edition of the language.
+    #[schema(schema_with = schema::null)]
     profile: Nothing,
 }
 
@@ -163,7 +185,7 @@ pub(super) fn is(id: &str, user: Uuid) -> bool {
 }
 
 /// A message, with the keys of both editions of the language.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 pub(super) struct Message<'a> {
     id: i64,
@@ -180,9 +202,17 @@ pub(super) struct Message<'a> {
     attached_profile: Option<&'a str>,
     updated: &'a str,
     created: &'a str,
+    #[schema(schema_with = schema::no)]
     seen: No,
+    #[schema(schema_with = schema::no)]
     deleted: No,
     seq: i64,
+}
+
+/// What was said between two people.
+#[derive(Debug, serde::Serialize, ToSchema)]
+pub(super) struct Said<'a> {
+    pub(super) messages: Vec<Message<'a>>,
 }
 
 /// The two people of a thread, as one of them sees them.

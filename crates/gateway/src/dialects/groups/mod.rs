@@ -16,6 +16,7 @@
 //! - Messages and pushes carry `seq`; `newMessage` takes a `client_msg_id`.
 
 mod announce;
+mod channel;
 mod days;
 mod request;
 mod room;
@@ -32,6 +33,7 @@ use crate::live::Announcer;
 use crate::settings::Groups as Settings;
 use crate::{Gateway, socket};
 use announce::Chats;
+pub(super) use channel::channel;
 use room::Room;
 
 /// What all sockets of this room share.

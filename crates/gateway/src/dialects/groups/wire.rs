@@ -6,12 +6,13 @@ use confab_rpc::threads::{Conversation, Entry, EntryKind};
 use confab_rpc::time;
 use prost_types::Timestamp;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::request::Refused;
 
 /// A frame to a front end.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type", content = "data", rename_all = "camelCase")]
 pub(super) enum Reply {
     ChatsList(Vec<Chat>),
@@ -29,17 +30,50 @@ impl Reply {
     }
 }
 
+/// A frame that says something to people.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Notice<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: Kind,
+}
+
+/// What kind of thing it says.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    /// A request was not done.
+    Error,
+    /// A request had been done before.
+    Info,
+}
+
+impl Notice<'_> {
+    fn render(&self) -> String {
+        // A text always becomes JSON.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 /// The frame that says why a request is not done.
 pub(super) fn failure(why: Refused) -> String {
-    json!({ "type": "error", "message": why.text() }).to_string()
+    let notice = Notice {
+        message: why.text(),
+        kind: Kind::Error,
+    };
+    notice.render()
 }
 
 /// The frame for somebody who joins a chat again.
 pub(super) fn already() -> String {
-    json!({ "type": "info", "message": "You are already a participant in this chat." }).to_string()
+    let notice = Notice {
+        message: "You are already a participant in this chat.",
+        kind: Kind::Info,
+    };
+    notice.render()
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct User {
     pub(super) id: i64,
     pub(super) username: String,
@@ -54,7 +88,7 @@ impl From<&Profile> for User {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Chat {
     id: i64,
     participants: Vec<User>,
@@ -73,8 +107,9 @@ impl Chat {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Joined {
+    /// As the request named it: a number, or one in digits.
     pub(super) chat: Value,
     pub(super) user: User,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,7 +117,7 @@ pub(super) struct Joined {
     pub(super) seq: i64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Message {
     id: i64,
     chat: i64,

@@ -12,8 +12,9 @@ use confab_rpc::completions::ask_request::Model;
 use confab_rpc::sessions::{GetUserRequest, get_user_request};
 use confab_rpc::threads::{CreateThreadRequest, DeleteThreadRequest, GetThreadRequest, ThreadKind};
 use confab_rpc::{Fault, Reason};
-use serde_json::json;
+use serde::Serialize;
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::names::NEW_CHAT;
@@ -22,7 +23,7 @@ use crate::Gateway;
 use crate::backends::Backends;
 use crate::caller::{Acting, Claim, Credential, identify};
 use crate::files::{File, Form, Shape, Transfer};
-use refused::Refused;
+use refused::{Refused, Told};
 
 /// What the form of an upload holds.
 const FORM: Shape = Shape {
@@ -35,6 +36,44 @@ const FORM: Shape = Shape {
         "model_id",
     ],
 };
+
+/// The form of an upload, as it is documented; [`FORM`] reads it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct Upload {
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// A session of the user's, or `NEW`.
+    session_id: String,
+    user_id: Uuid,
+    /// What the model of a new session is told beforehand.
+    session_prompt: Option<String>,
+    /// This or `model_id`; the name wins.
+    model_name: Option<String>,
+    model_id: Option<String>,
+}
+
+/// What is told of a stored file.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Uploaded<'a> {
+    data: Place<'a>,
+    message: &'a str,
+}
+
+/// Where a file is.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Place<'a> {
+    /// What `file_name` of a request over the socket takes.
+    file_name: &'a str,
+    /// The headers of the form's part.
+    header: &'a BTreeMap<String, Vec<String>>,
+    /// Where it is served.
+    image_url: String,
+    session_id: &'a str,
+    /// In bytes.
+    size: i64,
+}
 
 /// A stored file.
 struct Stored {
@@ -53,6 +92,27 @@ enum Thread {
     New { model_id: i32, instructions: String },
 }
 
+/// Takes a file for a session, or for a new one.
+#[utoipa::path(
+    post,
+    path = "/upload",
+    operation_id = "upload",
+    security((), ("bearer" = []), ("cookie" = [])),
+    request_body(content = Upload, content_type = "multipart/form-data"),
+    responses(
+        (status = 202, body = Uploaded, description = "stored"),
+        (status = 400, body = Told, description = "the form is not what this takes, or the file is too large"),
+        (status = 401, body = Told, description = "no credential, or one that is not good (token mode)"),
+        (status = 403, body = Told, description = "a page that may not connect"),
+        (status = 405, body = String, content_type = "text/plain", description = "another method"),
+        (status = 500, description = "no such session (plain text), no such user, or our fault", content(
+            (Told = "application/json"),
+            (String = "text/plain"),
+        )),
+        (status = 503, body = Told, description = "come back after `Retry-After`"),
+        (status = 507, body = Told, description = "the user has too many files, or nothing more can be stored"),
+    ),
+)]
 pub(super) async fn post(
     request: HttpRequest,
     payload: web::Payload,
@@ -66,16 +126,16 @@ pub(super) async fn post(
 
 fn accepted(stored: &Stored) -> HttpResponse {
     let attachment = &stored.attachment;
-    HttpResponse::Accepted().json(json!({
-        "message": "File uploaded successfully",
-        "data": {
-            "fileName": attachment.name,
-            "sessionId": attachment.thread_id,
-            "imageUrl": format!("/uploads/{}", attachment.name),
-            "header": stored.header,
-            "size": attachment.size,
+    HttpResponse::Accepted().json(Uploaded {
+        data: Place {
+            file_name: &attachment.name,
+            header: &stored.header,
+            image_url: format!("/uploads/{}", attachment.name),
+            session_id: &attachment.thread_id,
+            size: attachment.size,
         },
-    }))
+        message: "File uploaded successfully",
+    })
 }
 
 async fn receive(

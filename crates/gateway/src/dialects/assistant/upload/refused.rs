@@ -4,11 +4,22 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use confab_rpc::{Fault, Reason};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::caller::{Refusal, unavailable};
+use crate::docs::schema;
 
 const MIB: u64 = 1024 * 1024;
+
+/// A refused upload.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Told<'a> {
+    /// Always `null`.
+    #[schema(schema_with = schema::null)]
+    data: (),
+    message: &'a str,
+}
 
 /// Why an upload is refused.
 #[derive(Debug)]
@@ -91,6 +102,6 @@ fn answer(status: StatusCode, message: &str) -> HttpResponse {
     HttpResponse::build(status).json(body(message))
 }
 
-fn body(message: &str) -> serde_json::Value {
-    json!({ "data": null, "message": message })
+fn body(message: &str) -> Told<'_> {
+    Told { data: (), message }
 }
