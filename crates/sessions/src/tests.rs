@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::account::{Account, Budget, Wish};
-use crate::api_key::{Secret, name, scopes};
+use crate::api_key::{Scope, Secret, name, scopes};
 use crate::error::Error;
 use crate::settings::{
     OidcSettings, RegistrationSettings, Settings, SettingsError, SignInSettings, TokenSettings,
@@ -280,7 +280,7 @@ fn a_budget_limits_as_the_balance_does() {
 fn scopes_are_known_and_each_once() {
     let named = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        scopes(&names).map(|scopes| scopes.into_iter().map(|it| it.name()).collect::<Vec<_>>())
+        scopes(&names).map(|scopes| scopes.into_iter().map(Scope::name).collect::<Vec<_>>())
     };
     let all = ["models", "chat", "embeddings", "conversations"];
     assert_eq!(named(&[]).unwrap(), all);

@@ -171,11 +171,14 @@ async fn keys_are_listed_for_their_user_the_newest_first() {
     }
 }
 
+/// What is wrong with a request.
+type Mistake = fn(&mut CreateApiKeyRequest);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_key_may_be_is_refused() {
     for house in both().await {
         let ann = house.user("ann", 0).await;
-        let wrong: [(fn(&mut CreateApiKeyRequest), Reason); 6] = [
+        let wrong: [(Mistake, Reason); 6] = [
             (|it| it.user_id.clear(), Reason::UserNotFound),
             (|it| it.models = vec![MODEL, 5], Reason::ModelNotGranted),
             (|it| it.scopes = vec!["admin".to_owned()], Reason::Invalid),
