@@ -154,7 +154,7 @@ impl Provider for OpenAi {
         };
         within(limit, async {
             let response = self.post(&self.chat, body, key).await?;
-            let mut relaying = Relaying::new(stream(response));
+            let mut relaying = Relaying::new(stream(response), chat.stream);
             let first = relaying.next().await?;
             Ok(relaying.into_relay(first, self.idle))
         })

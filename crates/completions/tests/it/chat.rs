@@ -288,6 +288,26 @@ async fn a_refusal_is_told_in_the_providers_words_and_free() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_the_other_form_is_refused_and_free() {
+    let server = RawServer::with([]).await;
+    let whole = r#"{"choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}]}"#;
+    for house in House::both_with(&server.settings()).await {
+        let process = house.start().await;
+        let ann = house.user(DOLLAR, &[LLAMA]).await;
+        for (asked, answered) in [
+            (asking("x"), format!("{TEXT}{DONE}")),
+            (streaming("x"), whole.to_owned()),
+        ] {
+            server.then(says(answered));
+            let chatted = chat(&process, request(&ann, &asked)).await;
+            assert_eq!(chatted.events, [] as [Value; 0]);
+            assert_eq!(chatted.fault().reason, Reason::ProviderFailed);
+        }
+        check(&house, process, &ann, &[]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_breaks_off_is_charged_as_far_as_it_was_read() {
     let server = RawServer::with([]).await;
     let short = ("answer_bytes", "50");

@@ -14,14 +14,17 @@ use crate::provider::{Bill, Cause, Failure, ProviderError, Relay, Said};
 /// What is left of an answer. Holds the connection: dropping it closes that.
 pub(super) struct Relaying {
     raw: RawReading,
+    /// It was asked for in events.
+    streamed: bool,
     /// The whole answer was handed on.
     whole: bool,
 }
 
 impl Relaying {
-    pub(super) fn new(body: Body) -> Self {
+    pub(super) fn new(body: Body, streamed: bool) -> Self {
         Self {
             raw: RawReading::new(body),
+            streamed,
             whole: false,
         }
     }
@@ -50,6 +53,11 @@ impl Relaying {
             if let Some(refusal) = refusal.and_then(|answer| Refusal::find(&answer)) {
                 return Err(refusal.in_answer());
             }
+        }
+        // The caller could not read what it did not ask for, and would have to pay for it.
+        if self.whole == self.streamed {
+            let text = "it streamed what was to be whole, or the other way round";
+            return Err(Failure::new(Cause::Provider, text));
         }
         Ok(Said::Data(data))
     }
