@@ -48,6 +48,11 @@ enum Command {
     /// Make API keys for programs, list and revoke them; works while Confab runs
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Put load on a Confab and see how much it carries, and whether it carries it right
+    ///
+    /// A front end like any other: it registers people of its own (sessions.registration.open), signs in, connects, writes
+    /// and reads. Every load is bounded in time. The exit code is 1 when something was lost, doubled or out of order.
+    Load(Box<confab_load::Options>),
     /// Print the settings in force as TOML, with secrets blacked out
     Settings {
         /// Print the commented defaults instead
@@ -164,6 +169,13 @@ pub fn run() -> anyhow::Result<()> {
             let settings = sources.read()?;
             block_on(async { keys::run(&settings, command, &mut stdout()).await })
         }
+        Command::Load(options) => block_on(async {
+            anyhow::ensure!(
+                confab_load::run(*options).await?,
+                "something was lost, doubled or out of order"
+            );
+            Ok(())
+        }),
         Command::Settings { default: true } => Ok(write!(stdout(), "{DEFAULTS}")?),
         Command::Settings { default: false } => Ok(write!(stdout(), "{}", sources.show()?)?),
     }

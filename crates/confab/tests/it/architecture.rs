@@ -70,8 +70,13 @@ const TABLE: &[Room] = &[
         may_import: &["rpc", "delivery", "cache", "runtime"],
     },
     Room {
+        name: "load",
+        may_import: LEAVES,
+    },
+    Room {
         name: "confab",
         may_import: &[
+            "load",
             "rpc",
             "delivery",
             "database",

@@ -1,0 +1,96 @@
+//! `confab load`: how much a Confab carries, and whether it carries it right.
+//!
+//! It speaks to any address as front ends do, and knows nothing else of Confab. Latencies are counted from the moment at
+//! which something should have been sent (so a stall is not hidden by the sends it delays); what is received is checked
+//! for loss, doubles and order while it is counted. Loads are bounded in time and stop by themselves.
+
+mod check;
+mod front_end;
+mod measure;
+mod options;
+mod pace;
+mod people;
+mod process;
+mod provider;
+mod report;
+mod scenario;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+use std::io::Write;
+use std::sync::Arc;
+
+pub use options::Options;
+use options::Plan;
+use report::Report;
+use scenario::Stage;
+
+/// Why a load cannot be put on.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The plan makes no sense.
+    #[error("{0}")]
+    Plan(String),
+    /// The target refused what every front end may do.
+    #[error("{what}: {status} {body}")]
+    Refused {
+        /// What was asked.
+        what: &'static str,
+        /// HTTP status.
+        status: u16,
+        /// The beginning of the reply.
+        body: String,
+    },
+    /// The target could not be reached.
+    #[error("cannot reach the target: {0}")]
+    Http(#[from] reqwest::Error),
+    /// A socket was refused or broke.
+    #[error("a socket failed: {0}")]
+    Socket(#[from] Box<tokio_tungstenite::tungstenite::Error>),
+    /// A reply that no Confab gives.
+    #[error("an unexpected reply: {0}")]
+    Reply(String),
+    /// A file or the standard output.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<tokio_tungstenite::tungstenite::Error> for LoadError {
+    fn from(error: tokio_tungstenite::tungstenite::Error) -> Self {
+        Self::Socket(Box::new(error))
+    }
+}
+
+/// Puts the planned loads on, one after the other, and writes a report of each. False when something was lost, doubled or
+/// out of order.
+pub async fn run(options: Options) -> Result<bool, LoadError> {
+    if let Some(address) = options.provider {
+        provider::serve(address, options.provider_tokens).await?;
+        return Ok(true);
+    }
+    let mut right = true;
+    for plan in options.plans()? {
+        let report = put_on(&options, plan).await?;
+        right &= report.is_right();
+        let mut out = std::io::stdout().lock();
+        report.write_table(&mut out)?;
+        if let Some(path) = &options.json {
+            let mut file = std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)?;
+            writeln!(file, "{}", report.row())?;
+        }
+    }
+    Ok(right)
+}
+
+async fn put_on(options: &Options, plan: Plan) -> Result<Report, LoadError> {
+    let stage = Arc::new(Stage::new(options, plan)?);
+    let progress = measure::show_progress(&stage, options.quiet);
+    let outcome = scenario::play(&stage).await;
+    progress.abort();
+    let (findings, usage) = outcome?;
+    Ok(Report::of(&stage, findings, usage))
+}
