@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -9,9 +10,17 @@ use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, PublisherConfirm};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
 
 /// Delivery mode of a message that need not survive the broker.
 const TRANSIENT: u8 = 1;
+
+/// How often something is published at least, unless something waits for its confirmation. A broker that is short of
+/// memory or disk tells only those who publish, and a gateway has nothing to publish.
+const PROBE: Duration = Duration::from_millis(500);
+
+/// The routing key of a probe, which leads to no queue.
+const NOBODY: &str = "";
 
 /// One message for one routing key.
 #[derive(Debug)]
@@ -25,6 +34,19 @@ pub(super) struct Job {
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
+impl Job {
+    /// A message for nobody.
+    fn probe() -> Self {
+        Self {
+            key: NOBODY.to_owned(),
+            body: Arc::default(),
+            traceparent: None,
+            confirmed: oneshot::channel().0,
+            permit: None,
+        }
+    }
+}
+
 /// Publishes what comes, in order, while earlier messages wait for their confirmations. Ends when the channel does.
 pub(super) async fn publish(
     channel: &Channel,
@@ -32,16 +54,19 @@ pub(super) async fn publish(
     jobs: &mut mpsc::UnboundedReceiver<Job>,
 ) -> Result<Infallible, lapin::Error> {
     let mut unconfirmed = FuturesUnordered::new();
+    let mut probes = interval(PROBE);
+    probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            Some(outcome) = unconfirmed.next() => outcome?,
-            Some(job) = jobs.recv() => {
-                let confirm = send(channel, exchange, &job).await?;
-                unconfirmed.push(settle(confirm, job));
+        let job = tokio::select! {
+            Some(outcome) = unconfirmed.next() => {
+                outcome?;
+                continue;
             }
-            // Nobody is left who could publish; the connection may still be needed for reading.
-            else => std::future::pending().await,
-        }
+            Some(job) = jobs.recv() => job,
+            _ = probes.tick(), if unconfirmed.is_empty() => Job::probe(),
+        };
+        let confirm = send(channel, exchange, &job).await?;
+        unconfirmed.push(settle(confirm, job));
     }
 }
 

@@ -191,13 +191,14 @@ impl Live {
 
     /// Whether delivery does without the broker or the directory for now.
     pub(crate) fn degraded(&self) -> Option<&'static str> {
-        if *self.0.link.borrow() != Link::Up {
-            return Some("the broker is away: delivery goes on by reading");
+        match *self.0.link.borrow() {
+            Link::Down => Some("the broker is away: delivery goes on by reading"),
+            Link::Blocked => Some("the broker takes no messages: delivery goes on by reading"),
+            Link::Up if self.0.directory.is_away() => {
+                Some("the cache is away: events go to every gateway")
+            }
+            Link::Up => None,
         }
-        if self.0.directory.is_away() {
-            return Some("the cache is away: events go to every gateway");
-        }
-        None
     }
 
     async fn positions(&self, user: Uuid) -> Result<Vec<Position>, Fault> {
