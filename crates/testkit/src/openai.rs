@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -11,15 +12,21 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// The least time between two pieces of a steady answer.
+const PIECE: Duration = Duration::from_millis(1);
 
 /// What the server does with one request.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// Streams these pieces of text, then what they took: tokens in and out.
     Text(Vec<&'static str>, u32, u32),
+    /// The same, but a piece in a millisecond: as fast as models are, for as long as there are pieces.
+    Steady(Vec<&'static str>, u32, u32),
     /// Streams these pieces and ends there, without saying that this is the end.
     Cut(Vec<&'static str>),
     /// Refuses with a status.
@@ -123,14 +130,8 @@ async fn complete(
             "usage": { "prompt_tokens": input, "completion_tokens": output },
         }))
         .into_response(),
-        Reply::Text(pieces, input, output) => {
-            let usage = json!({ "prompt_tokens": input, "completion_tokens": output });
-            let end = [
-                event(&json!({ "choices": [], "usage": usage })),
-                "data: [DONE]\n\n".to_owned(),
-            ];
-            streamed(pieces.into_iter().map(delta).chain(end).collect())
-        }
+        Reply::Text(pieces, input, output) => streamed(text(pieces, input, output)),
+        Reply::Steady(pieces, input, output) => steady(text(pieces, input, output)),
         Reply::Cut(pieces) => streamed(pieces.into_iter().map(delta).collect()),
         Reply::Refusal(code, body) => {
             let status = StatusCode::from_u16(code).expect("the script names a status");
@@ -141,9 +142,8 @@ async fn complete(
             streamed(events.iter().map(event).chain([done]).collect())
         }
         Reply::Hang(pieces) => {
-            let events = stream::iter(pieces.into_iter().map(delta).map(Ok::<_, Infallible>));
-            let body = Body::from_stream(events.chain(stream::pending()));
-            ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+            let events = stream::iter(pieces.into_iter().map(delta).collect::<Vec<_>>());
+            body_of(events.chain(stream::pending()))
         }
     }
 }
@@ -171,8 +171,31 @@ fn event(body: &Value) -> String {
     format!("data: {body}\n\n")
 }
 
+/// An answer to its end.
+fn text(pieces: Vec<&'static str>, input: u32, output: u32) -> Vec<String> {
+    let usage = json!({ "prompt_tokens": input, "completion_tokens": output });
+    let end = [
+        event(&json!({ "choices": [], "usage": usage })),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    pieces.into_iter().map(delta).chain(end).collect()
+}
+
 fn streamed(events: Vec<String>) -> Response {
-    let events = events.into_iter().map(Ok::<_, Infallible>);
-    let body = Body::from_stream(stream::iter(events));
+    body_of(stream::iter(events))
+}
+
+fn steady(events: Vec<String>) -> Response {
+    let mut period = interval(PIECE);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let begin = (period, events.into_iter());
+    body_of(stream::unfold(begin, |(mut period, mut events)| async {
+        period.tick().await;
+        Some((events.next()?, (period, events)))
+    }))
+}
+
+fn body_of(events: impl Stream<Item = String> + Send + 'static) -> Response {
+    let body = Body::from_stream(events.map(Ok::<_, Infallible>));
     ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
 }

@@ -65,7 +65,7 @@ pub enum Part {
 pub struct System {
     shape: Shape,
     common: Overrides,
-    /// What gateways and replicas of threads run as; none: in the test's own process.
+    /// What gateways, replicas of threads and completions run as; none: in the test's own process.
     program: Option<PathBuf>,
     processes: Vec<Process>,
     folder: TempDir,
@@ -91,7 +91,7 @@ impl System {
         Self::start_as(shape, None, settings).await
     }
 
-    /// Starts one whose gateways and replicas of threads are children that can be killed.
+    /// Starts one whose gateways, replicas of threads and completions are children that can be killed.
     pub async fn start_killable(
         shape: Shape,
         program: impl Into<PathBuf>,
@@ -130,7 +130,7 @@ impl System {
         self.restart().await;
     }
 
-    /// Ends it and starts it again with its gateways and replicas of threads as children that can be killed.
+    /// Ends it and starts it again with those as children that can be killed.
     pub async fn restart_killable(&mut self, program: impl Into<PathBuf>) {
         self.end().await;
         self.program = Some(program.into());
@@ -300,9 +300,10 @@ impl System {
 
     async fn run(&mut self, index: usize) {
         let process = &mut self.processes[index];
-        let replicated = process.has(Role::Gateway) || process.has(Role::Threads);
+        let killable = [Role::Gateway, Role::Threads, Role::Completions];
+        let killable = killable.into_iter().any(|role| process.has(role));
         match &self.program {
-            Some(program) if replicated => {
+            Some(program) if killable => {
                 process.start_child(program, self.folder.path(), &self.common);
             }
             _ => process.start_here(&self.common).await,

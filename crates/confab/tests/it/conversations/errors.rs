@@ -1,9 +1,11 @@
 //! Every refusal has its status and the one envelope.
 
-use confab_testkit::conversations::Client;
+use confab_testkit::conversations::{Client, shown};
 use confab_testkit::{Shape, System};
 use reqwest::Method;
 use serde_json::{Value, json};
+
+use super::id_of;
 
 /// Method and path, body, status, type of the error.
 type Row = (String, Value, u16, &'static str);
@@ -96,6 +98,43 @@ async fn every_refusal_has_its_status_and_the_one_envelope() {
             assert_eq!((&error["code"], &error["param"]), (&json!(""), &json!("")));
             assert!(error["message"].is_string());
         }
+        system.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_leaves_nothing_behind_and_the_conversation_goes_on() {
+    for shape in Shape::ENDS {
+        let system = System::start(shape).await;
+        let page = Client::new(system.address());
+        let user = page.enter("ann").await;
+        let conversation = page.conversation(user).await;
+        let path = format!("/conversations/{conversation}/messages");
+        let refused = async |path: &str, body: Value| {
+            let (status, envelope) = page.post(path, &body).await;
+            assert_eq!(status, 400, "{path}: {envelope}");
+            assert_eq!(envelope["error"]["type"], "BadInputError", "{path}");
+        };
+        for content in ["", "\0", &"x".repeat(128 * 1024 + 1)] {
+            let turn = json!({ "role": "user", "content": content });
+            refused(&path, turn.clone()).await;
+            let brought = json!({ "stream": true, "messages": [turn] });
+            refused(&format!("{path}:complete"), brought).await;
+        }
+        for stream in [true, false] {
+            refused(&format!("{path}:complete"), json!({ "stream": stream })).await;
+        }
+        assert_eq!(page.history(conversation).await, []);
+        let account = system.account(id_of(&system, user).await).await;
+        assert_eq!(account.reserved_microdollars, 0);
+
+        // The character that not every database can store is left out.
+        page.say(conversation, "hel\0lo").await;
+        let (answer, whole) = shown(&page.stream(conversation).await.chunks);
+        assert!(whole);
+        let said = |role: &str, content: &str| (role.to_owned(), content.to_owned());
+        let history = [said("user", "hello"), said("assistant", &answer)];
+        assert_eq!(page.history(conversation).await, history);
         system.stop().await;
     }
 }

@@ -1,12 +1,14 @@
 //! What the page does, from its first request to its last answer.
 
+use std::time::Duration;
+
 use confab_testkit::conversations::{Client, read_stream, shown};
 use confab_testkit::openai::{OpenAi, Reply};
 use confab_testkit::{Shape, System, assistant, eventually};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{gateway, id_of};
+use super::{gateway, id_of, system_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_from_its_first_request_to_its_last_answer() {
@@ -154,16 +156,6 @@ async fn an_older_page_brings_its_question_along() {
     }
 }
 
-async fn system_with(shape: Shape, provider: &OpenAi) -> System {
-    let url = provider.url();
-    let settings = [
-        ("completions.providers.openai.base_url", url.as_str()),
-        ("completions.providers.openai.api_key", "test-key"),
-        ("completions.summarise", "false"),
-    ];
-    System::start_with(shape, &settings).await
-}
-
 /// The page takes each chunk of the network for one event, however fast the model is.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_event_is_a_chunk_of_its_own() {
@@ -188,6 +180,38 @@ async fn every_event_is_a_chunk_of_its_own() {
         assert!(!head.contains("content-encoding"), "{head}");
         assert_eq!(chunks.last().unwrap(), "data: [DONE]\n\n");
         assert_eq!(shown(&chunks), ("word ".repeat(5000), true));
+        system.stop().await;
+    }
+}
+
+/// The page looks for one event in what a read brings, and a model that never pauses fills every pause between two events.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_is_a_read_of_its_own_while_the_model_never_pauses() {
+    const WORDS: usize = 2500;
+    /// A little less than there is between two events.
+    const PAUSE: Duration = Duration::from_millis(4);
+    for shape in Shape::ENDS {
+        let words = vec!["word "; WORDS];
+        let provider = OpenAi::start([Reply::Steady(words, 10, 2500)]).await;
+        let system = system_with(shape, &provider).await;
+        let page = Client::new(system.address());
+        let conversation = page.conversation(page.enter("ann").await).await;
+        page.say(conversation, "Say many words").await;
+        let mut events = Vec::new();
+        for read in page.page_reads(conversation).await {
+            let several = read.text.split_inclusive("\n\n").map(str::to_owned);
+            let before = events.len();
+            events.extend(several);
+            // Only a reader that was itself held up finds more than one.
+            let pauses = u32::try_from(events.len() - before).unwrap() - 1;
+            assert!(read.within >= PAUSE * pauses, "{shape:?}: {read:?}");
+        }
+        assert!(events.len() > 200, "{shape:?}: {} events", events.len());
+        let (text, whole) = shown(&events);
+        assert!(whole);
+        assert_eq!(events.last().unwrap(), "data: [DONE]\n\n");
+        assert_eq!(text, "word ".repeat(WORDS));
+        assert_eq!(page.history(conversation).await[1].1, text);
         system.stop().await;
     }
 }

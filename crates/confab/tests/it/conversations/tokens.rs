@@ -1,12 +1,13 @@
 //! Token mode: everybody has their own, and everybody else's reads like none.
 
 use confab_rpc::sessions::{DepositRequest, GrantModelsRequest};
-use confab_testkit::conversations::{Client, shown};
+use confab_testkit::conversations::{Client, read_stream, shown};
 use confab_testkit::{Shape, System};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::id_of;
+use super::{SLOW, id_of};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -61,7 +62,7 @@ async fn everybody_has_their_own() {
         let thread = format!("/conversations/{conversation}");
         let own = format!("/conversations/{conversation}/messages");
         let words = json!({ "role": "user", "content": "x" });
-        let theirs: [(Method, String, Option<serde_json::Value>); 12] = [
+        let theirs: [(Method, String, Option<Value>); 12] = [
             (Method::GET, "/users/ann".into(), None),
             (Method::GET, format!("/users/{ann}"), None),
             (Method::GET, format!("/users/{ann}/conversations"), None),
@@ -95,6 +96,102 @@ async fn everybody_has_their_own() {
         let (status, told) = nobody.post("/users", &weak).await;
         assert_eq!(status, 400);
         assert!(!told.to_string().contains("secret"), "{told}");
+        system.stop().await;
+    }
+}
+
+/// Things that a request can name.
+#[derive(Clone, Copy)]
+struct Named {
+    user: i64,
+    conversation: i64,
+    message: i64,
+    run: Uuid,
+}
+
+/// What there never was.
+const NOTHING: Named = Named {
+    user: 999_999,
+    conversation: 999_999,
+    message: 999_999,
+    run: Uuid::from_u128(7),
+};
+
+/// Every request that names them; the caller's own conversation is `own`.
+fn requests(own: i64, named: Named) -> Vec<(Method, String, Value)> {
+    let Named {
+        user,
+        conversation,
+        message,
+        run,
+    } = named;
+    let thread = format!("/conversations/{conversation}");
+    let of_thread = format!("{thread}/runs/{run}");
+    let of_own = format!("/conversations/{own}/runs/{run}");
+    let elsewhere = json!({ "query": "me", "conversation_id": conversation });
+    let words = json!({ "role": "user", "content": "x", "conversation_id": conversation });
+    let nothing = || json!({});
+    vec![
+        (Method::GET, thread.clone(), nothing()),
+        (Method::PATCH, thread.clone(), json!({ "title": "mine" })),
+        (Method::DELETE, thread.clone(), nothing()),
+        (
+            Method::POST,
+            format!("{thread}/messages:complete"),
+            nothing(),
+        ),
+        (Method::POST, "/messages".into(), words),
+        (Method::GET, format!("/messages/{message}"), nothing()),
+        (Method::DELETE, format!("/messages/{message}"), nothing()),
+        (
+            Method::POST,
+            "/search".into(),
+            json!({ "user_id": user, "query": "me" }),
+        ),
+        (Method::POST, "/search".into(), elsewhere),
+        (Method::GET, of_thread.clone(), nothing()),
+        (Method::GET, format!("{of_thread}/stream"), nothing()),
+        (Method::POST, format!("{of_thread}/cancel"), nothing()),
+        (Method::GET, of_own.clone(), nothing()),
+        (Method::GET, format!("{of_own}/stream"), nothing()),
+        (Method::POST, format!("{of_own}/cancel"), nothing()),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_somebody_elses_is_refused_like_what_there_never_was() {
+    for shape in Shape::ENDS {
+        let system = System::start_with(shape, &[("gateway.auth.mode", "token"), SLOW]).await;
+        let (ann, anns) = sign_in(&system, "ann").await;
+        let (bob, bobs) = sign_in(&system, "bob").await;
+        endow(&system, ann).await;
+        let own = bobs.conversation(bob).await;
+        let conversation = anns.conversation(ann).await;
+        let message = anns.say(conversation, &"for me alone ".repeat(10)).await;
+        let streaming = anns.open(conversation, None).await;
+        let run = streaming.headers()["x-run-id"].to_str().unwrap().parse();
+        let theirs = Named {
+            user: ann,
+            conversation,
+            message,
+            run: run.unwrap(),
+        };
+        let pairs = requests(own, theirs)
+            .into_iter()
+            .zip(requests(own, NOTHING));
+        for ((method, path, body), (_, nowhere, about)) in pairs {
+            let refused = bobs.call(method.clone(), &path, Some(&body)).await;
+            assert_eq!(refused.0, 404, "{method} {path}: {}", refused.1);
+            assert_eq!(refused.1["error"]["type"], "Error", "{method} {path}");
+            let none = bobs.call(method.clone(), &nowhere, Some(&about)).await;
+            assert_eq!(refused, none, "{method} {path}");
+        }
+        // Nothing of it has happened: not even the run was stopped.
+        let (text, whole) = shown(&read_stream(streaming).await.chunks);
+        assert!(whole);
+        assert_eq!(anns.history(conversation).await[1].1, text);
+        let (_, kept) = anns.get(&format!("/conversations/{conversation}")).await;
+        assert_eq!(kept["title"], "Nouvelle conversation");
         system.stop().await;
     }
 }

@@ -187,15 +187,20 @@ impl Answer {
             run_id: self.run_id.clone(),
             offset: self.offset,
         };
-        let mut events = self
-            .backends
-            .completions()
-            .follow(request)
-            .await?
-            .into_inner();
+        let followed = self.backends.completions().follow(request).await;
+        let mut events = followed.map_err(behind)?.into_inner();
         started(&mut events).await?;
         Ok(events)
     }
+}
+
+/// What was read of an answer before its process died may not have been stored: its end then lies before the reader's place
+/// until another process begins the answer anew, or for good if none does.
+fn behind(status: Status) -> Status {
+    if Fault::from(&status).reason == Reason::Invalid {
+        return Fault::new(Reason::RunInterrupted, "the end of the answer is lost").into();
+    }
+    status
 }
 
 async fn started(events: &mut Streaming<AskEvent>) -> Result<Started, Status> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::web::Bytes;
 use confab_rpc::Fault;
 use futures_util::{FutureExt, Stream, StreamExt};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
 use super::answer::Piece;
 use super::fault::{self, Problem};
@@ -37,7 +37,7 @@ where
         pieces: Box::pin(pieces),
         text: Text::default(),
         end: None,
-        next_at: Instant::now(),
+        pause: Duration::ZERO,
     };
     futures_util::stream::unfold(Some(paced), |paced| async move {
         let mut paced = paced?;
@@ -51,15 +51,18 @@ struct Paced<S> {
     pieces: Pin<Box<S>>,
     text: Text,
     end: Option<Result<(), Problem>>,
-    next_at: Instant,
+    /// Before the next event.
+    pause: Duration,
 }
 
 impl<S: Stream<Item = Result<Piece, Fault>>> Paced<S> {
     /// The next event, and whether it is the last one.
     async fn next(&mut self) -> (String, bool) {
-        sleep_until(self.next_at).await;
+        // It begins when more is asked for. Had it begun with the event before, a process that is held up could find it over by
+        // now, and put both into one write.
+        sleep(self.pause).await;
         self.collect().await;
-        self.next_at = Instant::now() + GAP;
+        self.pause = GAP;
         let text = self.text.take();
         if !text.is_empty() {
             return (event(&Chunk::new(self.message, text)), false);

@@ -1,12 +1,14 @@
 //! The REST front end for conversations with a model, as a test drives it.
 
+mod wire;
+
 use std::net::SocketAddr;
 
 use futures_util::StreamExt;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+pub use wire::Read;
 
 /// One front end at one gateway.
 #[derive(Debug, Clone)]
@@ -164,27 +166,6 @@ impl Client {
             .collect()
     }
 
-    /// Asks for a streamed answer over a bare connection: the head, and the chunks as the wire has them.
-    pub async fn raw_stream(&self, conversation: i64) -> (String, Vec<String>) {
-        let address = self.address;
-        let mut wire = TcpStream::connect(address).await.expect("the gateway");
-        let body = "{\"stream\":true}";
-        let request = format!(
-            "POST /conversations/{conversation}/messages%3Acomplete HTTP/1.1\r\nHost: {address}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        wire.write_all(request.as_bytes())
-            .await
-            .expect("the request is sent");
-        let mut response = String::new();
-        wire.read_to_string(&mut response)
-            .await
-            .expect("the response is read");
-        let (head, body) = response.split_once("\r\n\r\n").expect("a head");
-        (head.to_owned(), chunks(body))
-    }
-
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("http://{}{path}", self.address);
         let request = self.http.request(method, url);
@@ -264,20 +245,6 @@ pub fn shown(chunks: &[String]) -> (String, bool) {
         text.push_str(choice["delta"]["content"].as_str().expect("a text"));
     }
     (text, false)
-}
-
-/// The chunks of a body in HTTP's chunked coding.
-fn chunks(mut body: &str) -> Vec<String> {
-    let mut chunks = Vec::new();
-    loop {
-        let (size, rest) = body.split_once("\r\n").expect("a chunk's size");
-        let size = usize::from_str_radix(size, 16).expect("a size");
-        if size == 0 {
-            return chunks;
-        }
-        chunks.push(rest[..size].to_owned());
-        body = rest[size..].strip_prefix("\r\n").expect("a chunk's end");
-    }
 }
 
 async fn read(response: Response) -> (u16, Value) {
