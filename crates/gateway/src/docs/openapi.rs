@@ -25,8 +25,9 @@ pub(crate) struct Example {
     pub(crate) body: &'static str,
 }
 
+/// Its link is one of the page that shows it.
 const ABOUT: &str = "The requests of every family of front ends; their sockets are described in \
-                     [asyncapi.json](asyncapi.json). Failures have the shape that the family's front ends know. Any \
+                     [asyncapi.json](../asyncapi.json). Failures have the shape that the family's front ends know. Any \
                      request whose path is not here is answered with 404.";
 
 /// Puts the rooms together.

@@ -22,7 +22,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .route("/docs", web::get().to(redirect))
-        .route("/docs/{file:.*}", web::get().to(get));
+        .route("/docs/{file:.*}", web::get().to(get))
+        .route("/docs/{file:.*}", web::head().to(get));
 }
 
 /// The page's files are found beside it only when its path ends with a slash.

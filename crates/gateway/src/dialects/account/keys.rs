@@ -75,7 +75,7 @@ pub(super) struct Key {
 #[utoipa::path(
     post,
     path = "/auth/keys",
-    operation_id = "account_make_key",
+    operation_id = "make_key",
     request_body = NewKey,
     security(("bearer" = []), ("cookie" = [])),
     responses(
@@ -117,7 +117,7 @@ pub(super) async fn make(
 #[utoipa::path(
     get,
     path = "/auth/keys",
-    operation_id = "account_keys",
+    operation_id = "keys",
     security(("bearer" = []), ("cookie" = [])),
     responses(
         (status = 200, body = Keys, description = "the caller's keys"),
@@ -144,7 +144,7 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
 #[utoipa::path(
     delete,
     path = "/auth/keys/{id}",
-    operation_id = "account_revoke_key",
+    operation_id = "revoke_key",
     params(("id" = String, Path, description = "The key's id")),
     security(("bearer" = []), ("cookie" = [])),
     responses(

@@ -50,7 +50,7 @@ fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
 #[utoipa::path(
     get,
     path = "/auth/account",
-    operation_id = "account_money",
+    operation_id = "money",
     security(("bearer" = []), ("cookie" = [])),
     responses(
         (status = 200, body = Money, description = "the caller's money"),
@@ -74,7 +74,7 @@ pub(super) async fn money(request: HttpRequest, gateway: web::Data<Gateway>) -> 
 #[utoipa::path(
     patch,
     path = "/auth/me",
-    operation_id = "account_change_me",
+    operation_id = "change_me",
     request_body = Changes,
     security(("bearer" = []), ("cookie" = [])),
     responses(

@@ -68,7 +68,7 @@ impl Bounds {
     responses(
         (status = 200, body = Envelope<Said>, description = "the messages"),
         (status = 401, body = Unauthorized, description = "no credential, or one that is not good"),
-        (status = 404, body = Envelope<Nothing>, description = "no such user, or oneself"),
+        (status = 404, body = Envelope<Nothing>, description = "no such user, oneself, or no such message to read before"),
         (status = 500, body = Envelope<Nothing>, description = "our fault"),
         (status = 503, body = Envelope<Nothing>, description = "come back after `Retry-After`"),
     ),

@@ -138,7 +138,7 @@ pub(super) struct Choice<'a> {
     /// Of an event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) delta: Option<Said<'a>>,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Object>)]
     pub(super) logprobs: Option<()>,
     pub(super) finish_reason: Option<&'a str>,
 }
@@ -175,7 +175,7 @@ impl From<Counted> for Usage {
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct EmbeddingsBody {
     pub(super) model: Option<String>,
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Texts)]
     pub(super) input: Input,
     pub(super) encoding_format: Option<Format>,
     pub(super) dimensions: Option<u32>,
@@ -187,6 +187,15 @@ pub(super) enum Input {
     Text(String),
     Texts(Vec<String>),
     Other(IgnoredAny),
+}
+
+/// A text, or several.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used; `Input` is what is read")]
+enum Texts {
+    One(String),
+    Several(Vec<String>),
 }
 
 /// How a vector is written.

@@ -104,7 +104,6 @@ enum Thread {
         (status = 400, body = Told, description = "the form is not what this takes, or the file is too large"),
         (status = 401, body = Told, description = "no credential, or one that is not good (token mode)"),
         (status = 403, body = Told, description = "a page that may not connect"),
-        (status = 405, body = String, content_type = "text/plain", description = "another method"),
         (status = 500, description = "no such session (plain text), no such user, or our fault", content(
             (Told = "application/json"),
             (String = "text/plain"),
