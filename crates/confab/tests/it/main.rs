@@ -13,6 +13,7 @@ mod assistant;
 mod command_line;
 mod conversations;
 mod crash;
+mod docs;
 mod faults;
 mod files;
 mod openai;
