@@ -119,3 +119,27 @@ pub async fn texts(rest: &Rest, other: Uuid) -> Vec<String> {
         .map(|text| text.as_str().unwrap_or_default().to_owned())
         .collect()
 }
+
+/// The texts of the conversation with another user, in any order; `None` when the gateway or what it needs is away.
+pub async fn history(rest: &Rest, other: Uuid) -> Option<Vec<Message>> {
+    let body = rest.try_get(&format!("/chat/messages/{other}/")).await?;
+    let messages = body["data"]["messages"].as_array().expect("messages");
+    let messages = messages.iter().map(listed);
+    Some(
+        messages
+            .collect::<Option<_>>()
+            .expect("each has all fields"),
+    )
+}
+
+/// A message as a list of them shows it.
+fn listed(message: &Value) -> Option<Message> {
+    Some(Message {
+        thread: message["thread"].as_i64()?,
+        seq: message["seq"].as_i64()?,
+        id: message["id"].as_i64()?,
+        sender: message["sender"]["id"].as_str()?.parse().ok()?,
+        body: message["message"].as_str()?.to_owned(),
+        at_micros: micros(&message["created_at"])?,
+    })
+}

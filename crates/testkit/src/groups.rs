@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::Socket;
 use crate::direct::micros;
 use crate::history::Message;
 use crate::people::{Dialect, From, Person, open};
+use crate::{Received, Socket};
 
 /// One socket of a person.
 pub struct Client {
@@ -127,7 +127,10 @@ pub fn parse(frame: &Value, people: &[Person]) -> Option<Message> {
     if frame["type"] != "messageCreated" {
         return None;
     }
-    let data = &frame["data"];
+    message(&frame["data"], people)
+}
+
+fn message(data: &Value, people: &[Person]) -> Option<Message> {
     let sender = data["sender"]["id"].as_i64()?;
     let sender = people.iter().find(|person| person.number == sender)?;
     Some(Message {
@@ -138,4 +141,36 @@ pub fn parse(frame: &Value, people: &[Person]) -> Option<Message> {
         body: data["text"].as_str()?.to_owned(),
         at_micros: micros(&data["timestamp"])?,
     })
+}
+
+/// The messages of a chat over a socket of its own; `None` when the gateway or what it needs is away.
+pub async fn history(
+    address: SocketAddr,
+    person: &Person,
+    chat: i64,
+    people: &[Person],
+) -> Option<Vec<Message>> {
+    let socket = open(address, Dialect::Groups, person, &From::Now).await;
+    let mut socket = socket.ok()?;
+    let request = json!({ "type": "getChatMessages", "data": { "chatId": chat } });
+    socket.try_send(&request).await;
+    loop {
+        let Received::Frame(frame) = socket.receive().await else {
+            return None;
+        };
+        match frame["type"].as_str() {
+            Some("chatMessages") => {
+                let messages = frame["data"].as_array().expect("a list");
+                let messages = messages.iter().map(|data| message(data, people));
+                return Some(
+                    messages
+                        .collect::<Option<_>>()
+                        .expect("each has all fields"),
+                );
+            }
+            Some("error") => return None,
+            // What others say meanwhile.
+            _ => {}
+        }
+    }
 }

@@ -137,6 +137,7 @@ impl Drop for RabbitMq {
 
 /// The programs of RabbitMQ and what they are told of a node.
 struct Programs {
+    programs: PathBuf,
     folder: PathBuf,
     variables: Vec<(&'static str, String)>,
 }
@@ -174,14 +175,17 @@ impl Programs {
             ("RUNNING_UNDER_SYSTEMD", "true".to_owned()),
         ];
         Self {
-            folder: programs(),
+            programs: programs(),
+            folder: folder.to_owned(),
             variables,
         }
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.folder.join(program));
+        let mut command = Command::new(self.programs.join(program));
         command
+            // What a crash leaves behind goes there too.
+            .current_dir(&self.folder)
             .envs(self.variables.iter().cloned())
             .stdin(Stdio::null());
         command

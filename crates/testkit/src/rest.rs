@@ -40,6 +40,20 @@ impl Rest {
         self.read(self.client.get(self.url(path))).await
     }
 
+    /// GET of what must be there: its body, or `None` when the gateway or what it needs is away.
+    pub async fn try_get(&self, path: &str) -> Option<Value> {
+        let request = self.authorized(self.client.get(self.url(path)));
+        let response = request.send().await.ok()?;
+        let status = response.status();
+        // It may break off in the middle.
+        let text = response.text().await.ok()?;
+        if status.is_server_error() {
+            return None;
+        }
+        assert!(status.is_success(), "{status} for {path}: {text}");
+        Some(serde_json::from_str(&text).expect("a body of JSON"))
+    }
+
     /// GET as it comes.
     pub async fn fetch(&self, path: &str) -> Response {
         let request = self.client.get(self.url(path));
@@ -73,12 +87,16 @@ impl Rest {
         format!("http://{}{path}", self.address)
     }
 
-    async fn run(&self, request: RequestBuilder) -> Response {
-        let request = match &self.token {
+    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
-        };
-        request.send().await.expect("the gateway answers")
+        }
+    }
+
+    async fn run(&self, request: RequestBuilder) -> Response {
+        let sent = self.authorized(request).send().await;
+        sent.expect("the gateway answers")
     }
 
     /// A body that is not JSON is given as its text.

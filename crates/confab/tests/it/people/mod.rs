@@ -13,6 +13,7 @@ mod repeats;
 mod resume;
 mod slow;
 mod strangers;
+mod walker;
 
 use std::net::SocketAddr;
 
