@@ -87,7 +87,7 @@ fn api_keys_are_made_listed_and_revoked() {
     assert!(refused(&key(&["add", "nobody"])).contains("user"));
     assert!(refused(&key(&["add", "ann", "--models", "8"])).contains("model"));
     assert!(refused(&key(&["add", "ann", "--scopes", "all"])).contains("scope"));
-    assert!(refused(&key(&["add", "ann", "--lifetime", "0"])).contains("0"));
+    assert!(refused(&key(&["add", "ann", "--lifetime", "0"])).contains('0'));
 }
 
 #[test]
