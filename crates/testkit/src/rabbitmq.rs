@@ -137,7 +137,7 @@ impl Drop for RabbitMq {
 
 /// The programs of RabbitMQ and what they are told of a node.
 struct Programs {
-    programs: PathBuf,
+    installed: PathBuf,
     folder: PathBuf,
     variables: Vec<(&'static str, String)>,
 }
@@ -175,14 +175,14 @@ impl Programs {
             ("RUNNING_UNDER_SYSTEMD", "true".to_owned()),
         ];
         Self {
-            programs: programs(),
+            installed: programs(),
             folder: folder.to_owned(),
             variables,
         }
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
+        let mut command = Command::new(self.installed.join(program));
         command
             // What a crash leaves behind goes there too.
             .current_dir(&self.folder)

@@ -65,6 +65,17 @@ impl Rest {
         self.read(self.client.post(self.url(path)).json(body)).await
     }
 
+    /// PATCH of JSON: the status and the body.
+    pub async fn patch(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.read(self.client.patch(self.url(path)).json(body))
+            .await
+    }
+
+    /// DELETE: the status and the body.
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        self.read(self.client.delete(self.url(path))).await
+    }
+
     /// POST of a form: the status and the body.
     pub async fn post_form(&self, path: &str, form: Form) -> (u16, Value) {
         self.read(self.client.post(self.url(path)).multipart(form))

@@ -16,6 +16,7 @@ mod crash;
 mod docs;
 mod faults;
 mod files;
+mod keys;
 mod openai;
 mod people;
 mod providers;
