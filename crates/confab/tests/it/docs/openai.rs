@@ -37,10 +37,29 @@ async fn what_clients_of_openai_get_is_as_described() {
     let settings = [("gateway.openai.body_bytes", "4096")];
     let system = System::start_with(Shape::Sqlite, &settings).await;
     let api = Api::of(&system).await;
+    answer(&api, &system).await;
+    system.stop().await;
+
+    let refusal = json!({ "error": { "message": "no", "type": "invalid_request_error" } });
+    let provider = OpenAi::start([Reply::Refusal(400, refusal), Reply::Status(401)]).await;
+    let url = provider.url();
+    let settings = [
+        ("completions.providers.openai.base_url", url.as_str()),
+        ("completions.providers.openai.api_key", "test-key"),
+        ("gateway.limits.requests_per_minute", "2"),
+    ];
+    let system = System::start_with(Shape::Sqlite, &settings).await;
+    let api = api.at(&system);
+    refuse(&api, &system).await;
+    api.assert_all_seen("openai", &[]);
+    system.stop().await;
+}
+
+async fn answer(api: &Api, system: &System) {
     let ann = system.add_user("ann", &MODELS, DOLLAR).await;
     let (good, useless) = (
-        key(&system, ann, &[]).await,
-        key(&system, ann, &["conversations"]).await,
+        key(system, ann, &[]).await,
+        key(system, ann, &["conversations"]).await,
     );
     let ask = |name: &str| api.ask(&format!("openai_{name}")).bearer(&good);
     ask("list_models").gives(200).await;
@@ -53,7 +72,7 @@ async fn what_clients_of_openai_get_is_as_described() {
     streamed["stream"] = json!(true);
     let said = chat(streamed).gives(200).await.body;
     assert!(said.as_str().unwrap().ends_with("data: [DONE]\n\n"));
-    let thread = conversation(&system, ann).await;
+    let thread = conversation(system, ann).await;
     for (text, status) in [("one", 200), ("one", 200), ("two", 409)] {
         let stored = chat(question(text)).header("x-confab-conversation", &thread);
         stored.header("Idempotency-Key", "one").gives(status).await;
@@ -84,25 +103,12 @@ async fn what_clients_of_openai_get_is_as_described() {
         let long = api.ask(&name).bearer(&good).json(json!("x".repeat(5000)));
         long.gives(413).await;
     }
-    api.assert_all_succeeded("openai");
-    system.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_providers_and_limits_refuse_is_as_described() {
-    let refusal = json!({ "error": { "message": "no", "type": "invalid_request_error" } });
-    let replies = [Reply::Refusal(400, refusal), Reply::Status(401)];
-    let provider = OpenAi::start(replies).await;
-    let url = provider.url();
-    let settings = [
-        ("completions.providers.openai.base_url", url.as_str()),
-        ("completions.providers.openai.api_key", "test-key"),
-        ("gateway.limits.requests_per_minute", "2"),
-    ];
-    let system = System::start_with(Shape::Sqlite, &settings).await;
-    let api = Api::of(&system).await;
+/// What its provider and limits make of requests.
+async fn refuse(api: &Api, system: &System) {
     let ann = system.add_user("ann", &MODELS, DOLLAR).await;
-    let ann = key(&system, ann, &[]).await;
+    let ann = key(system, ann, &[]).await;
     for status in [400, 502, 429] {
         let chat = api.ask("openai_complete").bearer(&ann);
         chat.json(question("hello")).gives(status).await;
@@ -112,8 +118,7 @@ async fn what_providers_and_limits_refuse_is_as_described() {
         ask.gives(429).await;
     }
     let poor = system.add_user("poor", &MODELS, 0).await;
-    let poor = key(&system, poor, &[]).await;
+    let poor = key(system, poor, &[]).await;
     let chat = api.ask("openai_complete").bearer(&poor);
     chat.json(question("hello")).gives(429).await;
-    system.stop().await;
 }

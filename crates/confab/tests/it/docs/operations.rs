@@ -11,7 +11,7 @@ async fn what_operators_ask_is_as_described() {
     for name in ["livez", "readyz", "jwks"] {
         api.ask(&format!("operations_{name}")).gives(200).await;
     }
-    api.assert_all_succeeded("operations");
+    api.assert_all_seen("operations", &[]);
     system.stop().await;
 }
 

@@ -13,7 +13,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Piece};
-use super::fault::{Problem, Refusals};
+use super::fault::{Problem, Refusals, Unfound, Unread};
 use super::paced::paced;
 use super::visit::{self, Reply, answer};
 use super::{Room, messages, wire};
@@ -47,7 +47,10 @@ const TURNS: usize = 100;
         ),
         (status = 402, body = super::fault::Failed, description = "the balance does not pay for it"),
         (status = 409, body = super::fault::Failed, description = "the key was used for something else, or the answer was stopped"),
+        (status = 429, body = super::fault::Failed, description = "too many answers at once"),
         (status = 502, body = super::fault::Failed, description = "the model's provider failed"),
+        Unfound,
+        Unread,
         Refusals,
     ),
 )]

@@ -37,34 +37,61 @@ struct Told<'a> {
     kind: &'a str,
 }
 
-/// What any request of this room may be refused with.
+/// What a request of somebody who is known may be refused with.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only documentation is made of it")]
 pub(super) enum Refusals {
-    /// What was sent is not what this takes
-    #[response(status = 400)]
-    BadInput(#[to_schema] Failed<'static>),
-    /// A good token is needed
+    /// A good token is needed (token mode)
     #[response(status = 401)]
     Unauthorized(#[to_schema] Failed<'static>),
     /// A page that may not connect, or something that is not granted
     #[response(status = 403)]
     Forbidden(#[to_schema] Failed<'static>),
-    /// There is no such thing, or it is not the caller's
-    #[response(status = 404)]
-    NotFound(#[to_schema] Failed<'static>),
-    /// The body is too long
-    #[response(status = 413)]
-    TooLarge(#[to_schema] Failed<'static>),
-    /// Too much at once
-    #[response(status = 429)]
-    TooMany(#[to_schema] Failed<'static>),
     /// Our fault
     #[response(status = 500)]
     Server(#[to_schema] Failed<'static>),
     /// Come back after `Retry-After`
     #[response(status = 503)]
     Away(#[to_schema] Failed<'static>),
+}
+
+/// What a request of somebody who is not known yet may be refused with.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only documentation is made of it")]
+pub(super) enum Strange {
+    /// A page that may not connect, or nobody may register here
+    #[response(status = 403)]
+    Forbidden(#[to_schema] Failed<'static>),
+    /// Our fault
+    #[response(status = 500)]
+    Server(#[to_schema] Failed<'static>),
+    /// Come back after `Retry-After`
+    #[response(status = 503)]
+    Away(#[to_schema] Failed<'static>),
+}
+
+/// What a request that names something may be refused with besides.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only documentation is made of it")]
+pub(super) enum Unfound {
+    /// What was sent is not what this takes
+    #[response(status = 400)]
+    BadInput(#[to_schema] Failed<'static>),
+    /// There is no such thing, or it is not the caller's
+    #[response(status = 404)]
+    NotFound(#[to_schema] Failed<'static>),
+}
+
+/// What a request with a body may be refused with besides.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only documentation is made of it")]
+pub(super) enum Unread {
+    /// What was sent is not what this takes
+    #[response(status = 400)]
+    BadInput(#[to_schema] Failed<'static>),
+    /// The body is too long
+    #[response(status = 413)]
+    TooLarge(#[to_schema] Failed<'static>),
 }
 
 impl Problem {

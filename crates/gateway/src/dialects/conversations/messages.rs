@@ -5,7 +5,7 @@ use confab_rpc::threads::{
     AppendMessageRequest, AuthorKind, DeleteMessageRequest, GetMessageRequest, Located, Message,
 };
 
-use super::fault::{Problem, Refusals};
+use super::fault::{Problem, Refusals, Unfound, Unread};
 use super::listing;
 use super::visit::{self, Reply, answer};
 use super::wire::{self, Role};
@@ -18,7 +18,7 @@ use crate::Gateway;
     operation_id = "list_messages",
     params(("conversation" = i64, Path, description = "number of the conversation")),
     security((), ("bearer" = []), ("cookie" = [])),
-    responses((status = 200, body = Vec<wire::Message>, description = "messages"), Refusals),
+    responses((status = 200, body = Vec<wire::Message>, description = "messages"), Unfound, Refusals),
 )]
 pub(super) async fn list_of_conversation(
     request: HttpRequest,
@@ -68,6 +68,8 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     responses(
         (status = 201, body = wire::Message, description = "stored"),
         (status = 409, body = super::fault::Failed, description = "the key was used for another message"),
+        Unfound,
+        Unread,
         Refusals,
     ),
 )]
@@ -91,6 +93,8 @@ pub(super) async fn create_in_conversation(
     responses(
         (status = 201, body = wire::Message, description = "stored"),
         (status = 409, body = super::fault::Failed, description = "the key was used for another message"),
+        Unfound,
+        Unread,
         Refusals,
     ),
 )]
@@ -147,7 +151,7 @@ pub(super) async fn append(
     operation_id = "get_message",
     params(("message" = i64, Path, description = "number of the message")),
     security((), ("bearer" = []), ("cookie" = [])),
-    responses((status = 200, body = wire::Message, description = "the message"), Refusals),
+    responses((status = 200, body = wire::Message, description = "the message"), Unfound, Refusals),
 )]
 pub(super) async fn get(
     request: HttpRequest,
@@ -181,7 +185,7 @@ pub(super) async fn get(
     operation_id = "delete_message",
     params(("message" = i64, Path, description = "number of the message")),
     security((), ("bearer" = []), ("cookie" = [])),
-    responses((status = 204, description = "removed"), Refusals),
+    responses((status = 204, description = "removed"), Unfound, Refusals),
 )]
 pub(super) async fn delete(
     request: HttpRequest,

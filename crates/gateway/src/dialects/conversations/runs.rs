@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::answer::{Answer, Piece};
-use super::fault::{self, Problem, Refusals};
+use super::fault::{self, Problem, Refusals, Unfound};
 use super::visit::{self, Reply, answer};
 use super::wire;
 use crate::Gateway;
@@ -36,7 +36,7 @@ type Named = web::Path<(String, String)>;
         ("run" = Uuid, Path, description = "as `x-run-id` of a completion says"),
     ),
     security((), ("bearer" = []), ("cookie" = [])),
-    responses((status = 200, body = wire::Run, description = "the run"), Refusals),
+    responses((status = 200, body = wire::Run, description = "the run"), Unfound, Refusals),
 )]
 pub(super) async fn get(
     request: HttpRequest,
@@ -61,7 +61,7 @@ pub(super) async fn get(
         ("run" = Uuid, Path, description = "as `x-run-id` of a completion says"),
     ),
     security((), ("bearer" = []), ("cookie" = [])),
-    responses((status = 200, body = wire::Run, description = "as it has ended"), Refusals),
+    responses((status = 200, body = wire::Run, description = "as it has ended"), Unfound, Refusals),
 )]
 pub(super) async fn cancel(
     request: HttpRequest,
@@ -100,6 +100,7 @@ pub(super) async fn cancel(
             description = "`event: delta` {text}, `restarted` (the text so far is superseded), `done` (the run), `error` (the envelope)",
             content((String = "text/event-stream")),
         ),
+        Unfound,
         Refusals,
     ),
 )]

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use confab_rpc::search::FindRequest;
 use confab_rpc::sessions::User;
 
-use super::fault::{Problem, Refusals};
+use super::fault::{Problem, Refusals, Unfound, Unread};
 use super::visit::{self, Reply, answer};
 use super::wire;
 use crate::Gateway;
@@ -17,7 +17,7 @@ use crate::caller::Caller;
     operation_id = "search_of_user",
     params(("user" = i64, Path, description = "number of the user"), wire::SearchQuery),
     security((), ("bearer" = []), ("cookie" = [])),
-    responses((status = 200, body = Vec<wire::Hit>, description = "messages"), Refusals),
+    responses((status = 200, body = Vec<wire::Hit>, description = "messages"), Unfound, Refusals),
 )]
 pub(super) async fn of_user(
     request: HttpRequest,
@@ -48,7 +48,7 @@ pub(super) async fn of_user(
     operation_id = "search",
     request_body = wire::Search,
     security((), ("bearer" = []), ("cookie" = [])),
-    responses((status = 200, body = Vec<wire::Hit>, description = "messages"), Refusals),
+    responses((status = 200, body = Vec<wire::Hit>, description = "messages"), Unfound, Unread, Refusals),
 )]
 pub(super) async fn post(
     request: HttpRequest,

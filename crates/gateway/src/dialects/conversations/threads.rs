@@ -7,7 +7,7 @@ use confab_rpc::threads::{
     CreateThreadRequest, DeleteThreadRequest, GetThreadRequest, ThreadKind, UpdateThreadRequest,
 };
 
-use super::fault::Refusals;
+use super::fault::{Refusals, Unfound, Unread};
 use super::visit::{self, Reply, answer};
 use super::{listing, wire};
 use crate::Gateway;
@@ -19,7 +19,7 @@ use crate::Gateway;
     operation_id = "list_of_user",
     params(("user" = i64, Path, description = "number of the user")),
     security((), ("bearer" = []), ("cookie" = [])),
-    responses((status = 200, body = Vec<wire::Conversation>, description = "conversations"), Refusals),
+    responses((status = 200, body = Vec<wire::Conversation>, description = "conversations"), Unfound, Refusals),
 )]
 pub(super) async fn list_of_user(
     request: HttpRequest,
@@ -67,7 +67,7 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     operation_id = "create",
     request_body = wire::NewConversation,
     security((), ("bearer" = []), ("cookie" = [])),
-    responses((status = 201, body = wire::Conversation, description = "begun"), Refusals),
+    responses((status = 201, body = wire::Conversation, description = "begun"), Unfound, Unread, Refusals),
 )]
 pub(super) async fn create(
     request: HttpRequest,
@@ -99,7 +99,7 @@ pub(super) async fn create(
     operation_id = "get",
     params(("conversation" = i64, Path, description = "number of the conversation")),
     security((), ("bearer" = []), ("cookie" = [])),
-    responses((status = 200, body = wire::Conversation, description = "the conversation"), Refusals),
+    responses((status = 200, body = wire::Conversation, description = "the conversation"), Unfound, Refusals),
 )]
 pub(super) async fn get(
     request: HttpRequest,
@@ -130,7 +130,7 @@ pub(super) async fn get(
     params(("conversation" = i64, Path, description = "number of the conversation")),
     request_body = wire::ConversationChange,
     security((), ("bearer" = []), ("cookie" = [])),
-    responses((status = 200, body = wire::Conversation, description = "as it is now"), Refusals),
+    responses((status = 200, body = wire::Conversation, description = "as it is now"), Unfound, Unread, Refusals),
 )]
 pub(super) async fn update(
     request: HttpRequest,
@@ -163,7 +163,7 @@ pub(super) async fn update(
     operation_id = "delete",
     params(("conversation" = i64, Path, description = "number of the conversation")),
     security((), ("bearer" = []), ("cookie" = [])),
-    responses((status = 204, description = "removed"), Refusals),
+    responses((status = 204, description = "removed"), Unfound, Refusals),
 )]
 pub(super) async fn delete(
     request: HttpRequest,

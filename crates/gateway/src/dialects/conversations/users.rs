@@ -10,7 +10,7 @@ use confab_rpc::{Fault, Reason, time};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::fault::{Problem, Refusals};
+use super::fault::{Problem, Refusals, Strange, Unread};
 use super::visit::{self, Reply, answer};
 use super::{Room, wire};
 use crate::Gateway;
@@ -71,7 +71,8 @@ pub(super) async fn all(gateway: &Gateway, caller: Caller) -> Result<Vec<User>, 
     responses(
         (status = 201, body = wire::User, description = "made"),
         (status = 409, body = super::fault::Failed, description = "somebody has the name"),
-        Refusals,
+        Unread,
+        Strange,
     ),
 )]
 pub(super) async fn create(
@@ -108,7 +109,8 @@ pub(super) async fn create(
     responses(
         (status = 201, body = wire::User, description = "made"),
         (status = 409, body = super::fault::Failed, description = "somebody has the name"),
-        Refusals,
+        Unread,
+        Strange,
     ),
 )]
 pub(super) async fn register(
@@ -190,7 +192,11 @@ async fn endow(gateway: &Gateway, room: &Room, user: &User) -> Result<(), Proble
     operation_id = "get_user",
     params(("user" = String, Path, description = "name or number")),
     security((), ("bearer" = []), ("cookie" = [])),
-    responses((status = 200, body = wire::User, description = "the user"), Refusals),
+    responses(
+        (status = 200, body = wire::User, description = "the user"),
+        (status = 404, body = super::fault::Failed, description = "there is no such user, or it is not the caller"),
+        Refusals,
+    ),
 )]
 pub(super) async fn get(
     request: HttpRequest,
@@ -224,7 +230,12 @@ pub(super) async fn get(
     path = "/login",
     operation_id = "login",
     request_body = wire::Credentials,
-    responses((status = 200, body = wire::SignedIn, description = "signed in"), Refusals),
+    responses(
+        (status = 200, body = wire::SignedIn, description = "signed in"),
+        (status = 429, body = super::fault::Failed, description = "too many attempts; `Retry-After` says when to come back"),
+        Unread,
+        Strange,
+    ),
 )]
 pub(super) async fn login(
     request: HttpRequest,
