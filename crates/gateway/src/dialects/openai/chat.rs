@@ -18,6 +18,7 @@ use crate::Gateway;
 use crate::caller::{Asker, Scope};
 use crate::limits::Meter;
 
+/// Answers a conversation: as its provider does, or for a stored one.
 #[utoipa::path(
     post,
     path = "/v1/chat/completions",

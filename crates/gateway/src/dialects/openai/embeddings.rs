@@ -13,6 +13,7 @@ use crate::caller::Scope;
 /// As many as one request may carry.
 const INPUTS: usize = 2048;
 
+/// Makes vectors of texts.
 #[utoipa::path(
     post,
     path = "/v1/embeddings",

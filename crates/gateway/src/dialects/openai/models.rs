@@ -9,6 +9,7 @@ use super::wire;
 use crate::Gateway;
 use crate::caller::{Asker, Scope};
 
+/// Lists the models that the caller may ask.
 #[utoipa::path(
     get,
     path = "/v1/models",
@@ -34,6 +35,7 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     reply.unwrap_or_else(HttpResponse::from)
 }
 
+/// Says what there is to say of a model.
 #[utoipa::path(
     get,
     path = "/v1/models/{id}",
