@@ -198,7 +198,7 @@ fn programs() -> PathBuf {
     let folders = releases.map(|release| release.path().join("sbin"));
     let found = folders.filter(|folder| folder.join("rabbitmq-server").is_file());
     found.max().unwrap_or_else(|| {
-        panic!("no rabbitmq-server below {RELEASES}: scripts/setup installs it, as Debian's package rabbitmq-server does")
+        panic!("no rabbitmq-server below {RELEASES}: scripts/setup installs Debian's package of that name")
     })
 }
 

@@ -187,13 +187,12 @@ async fn a_changed_profile_is_seen_through_every_gateway() {
         let token = token(&system).await;
         let rest = Rest::with_token(here, &token);
         let email = format!("{}@example.org", Uuid::now_v7().simple());
-        let changes =
-            json!({ "email": email, "fullname": "Ada L.", "date_of_birth": "1985-12-10" });
-        let (status, changed) = rest.patch("/auth/me", &changes).await;
-        assert_eq!(status, 200, "{changed}");
+        let wanted = json!({ "email": email, "fullname": "Ada L.", "date_of_birth": "1985-12-10" });
+        let (status, shown) = rest.patch("/auth/me", &wanted).await;
+        assert_eq!(status, 200, "{shown}");
         let there = Rest::with_token(there, &token);
-        assert_eq!(there.get("/auth/me").await, (200, changed.clone()));
-        assert_eq!(changed["user"]["email"], email);
+        assert_eq!(there.get("/auth/me").await, (200, shown.clone()));
+        assert_eq!(shown["user"]["email"], email);
 
         // What is not named stays, and what is null is emptied.
         let (status, emptied) = there.patch("/auth/me", &json!({ "fullname": null })).await;
@@ -203,8 +202,8 @@ async fn a_changed_profile_is_seen_through_every_gateway() {
         assert_eq!(rest.get("/auth/me").await, (200, emptied.clone()));
 
         let stranger = Rest::with_token(here, &self::token(&system).await);
-        let (status, taken) = stranger.patch("/auth/me", &json!({ "email": email })).await;
-        assert_eq!(status, 409, "{taken}");
+        let (status, refused) = stranger.patch("/auth/me", &json!({ "email": email })).await;
+        assert_eq!(status, 409, "{refused}");
         let (status, refused) = rest
             .patch("/auth/me", &json!({ "date_of_birth": "soon" }))
             .await;
