@@ -1,6 +1,7 @@
 //! Why a request fails, in this language.
 
 use actix_web::HttpResponse;
+use actix_web::error::InternalError;
 use actix_web::http::{StatusCode, header};
 use confab_rpc::{Fault, Reason};
 use serde::Serialize;
@@ -145,5 +146,12 @@ impl From<Refused> for HttpResponse {
             message: refused.text(),
         };
         response.json(Failed { error })
+    }
+}
+
+/// How a handler refuses with `?`.
+impl From<Refused> for actix_web::Error {
+    fn from(refused: Refused) -> Self {
+        InternalError::from_response("refused", refused.into()).into()
     }
 }

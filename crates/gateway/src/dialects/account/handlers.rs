@@ -41,23 +41,19 @@ pub(super) async fn register(
     request: HttpRequest,
     payload: web::Payload,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        check_origin(&request, &gateway)?;
-        let body: wire::Register = parse(&read(payload).await?)?;
-        let new = RegisterRequest {
-            username: body.username,
-            password: body.password.expose_secret().to_owned(),
-            email: body.email.unwrap_or_default(),
-            fullname: body.fullname.unwrap_or_default(),
-            phone_number: body.phone_number.unwrap_or_default(),
-        };
-        let user = gateway.backends.sessions().register(new).await?;
-        let user = user.into_inner().into();
-        Ok(HttpResponse::Created().json(wire::Registered { user }))
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    check_origin(&request, &gateway)?;
+    let body: wire::Register = parse(&read(payload).await?)?;
+    let new = RegisterRequest {
+        username: body.username,
+        password: body.password.expose_secret().to_owned(),
+        email: body.email.unwrap_or_default(),
+        fullname: body.fullname.unwrap_or_default(),
+        phone_number: body.phone_number.unwrap_or_default(),
+    };
+    let user = gateway.backends.sessions().register(new).await?;
+    let user = user.into_inner().into();
+    Ok(HttpResponse::Created().json(wire::Registered { user }))
 }
 
 /// Signs somebody in: tokens in the body, and the access token as a cookie.
@@ -81,20 +77,16 @@ pub(super) async fn login(
     request: HttpRequest,
     payload: web::Payload,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        check_origin(&request, &gateway)?;
-        let body: wire::Login = parse(&read(payload).await?)?;
-        let sign_in = SignInRequest {
-            by: Some(named(body.username, body.email)?),
-            password: body.password.expose_secret().to_owned(),
-            client_address: client_address(&request),
-        };
-        let signed_in = gateway.backends.sessions().sign_in(sign_in).await?;
-        answer_signed_in(&request, &gateway, signed_in.into_inner())
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    check_origin(&request, &gateway)?;
+    let body: wire::Login = parse(&read(payload).await?)?;
+    let sign_in = SignInRequest {
+        by: Some(named(body.username, body.email)?),
+        password: body.password.expose_secret().to_owned(),
+        client_address: client_address(&request),
+    };
+    let signed_in = gateway.backends.sessions().sign_in(sign_in).await?;
+    answer_signed_in(&request, &gateway, signed_in.into_inner())
 }
 
 /// Gives new tokens for a refresh token, which is good once.
@@ -117,20 +109,16 @@ pub(super) async fn refresh(
     request: HttpRequest,
     payload: web::Payload,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        check_origin(&request, &gateway)?;
-        let body: wire::Refresh = parse(&read(payload).await?)?;
-        let refresh = body.refresh.expose_secret().to_owned();
-        let signed_in = gateway
-            .backends
-            .sessions()
-            .refresh(RefreshRequest { refresh })
-            .await?;
-        answer_signed_in(&request, &gateway, signed_in.into_inner())
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    check_origin(&request, &gateway)?;
+    let body: wire::Refresh = parse(&read(payload).await?)?;
+    let refresh = body.refresh.expose_secret().to_owned();
+    let signed_in = gateway
+        .backends
+        .sessions()
+        .refresh(RefreshRequest { refresh })
+        .await?;
+    answer_signed_in(&request, &gateway, signed_in.into_inner())
 }
 
 /// Ends the session of the refresh token in the body, or of the credential. An unknown refresh token reads like one
@@ -155,26 +143,22 @@ pub(super) async fn logout(
     request: HttpRequest,
     payload: web::Payload,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        check_origin(&request, &gateway)?;
-        let body = read(payload).await?;
-        let body: wire::Logout = match body.trim_ascii() {
-            [] => wire::Logout::default(),
-            body => parse(body)?,
-        };
-        let by = match body.refresh {
-            Some(refresh) => sign_out_request::By::Refresh(refresh.expose_secret().to_owned()),
-            None => sign_out_request::By::SessionId(proven(&request, &gateway).await?.session_id),
-        };
-        let sign_out = SignOutRequest { by: Some(by) };
-        gateway.backends.sessions().sign_out(sign_out).await?;
-        let mut response = HttpResponse::Ok();
-        response.cookie(no_cookie());
-        Ok(response.json(wire::SignedOut {}))
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    check_origin(&request, &gateway)?;
+    let body = read(payload).await?;
+    let body: wire::Logout = match body.trim_ascii() {
+        [] => wire::Logout::default(),
+        body => parse(body)?,
+    };
+    let by = match body.refresh {
+        Some(refresh) => sign_out_request::By::Refresh(refresh.expose_secret().to_owned()),
+        None => sign_out_request::By::SessionId(proven(&request, &gateway).await?.session_id),
+    };
+    let sign_out = SignOutRequest { by: Some(by) };
+    gateway.backends.sessions().sign_out(sign_out).await?;
+    let mut response = HttpResponse::Ok();
+    response.cookie(no_cookie());
+    Ok(response.json(wire::SignedOut {}))
 }
 
 /// Gives what stands for a token in a socket's URL: good once and for a short time.
@@ -191,24 +175,20 @@ pub(super) async fn logout(
         (status = 503, body = Failed, description = "come back after `Retry-After`"),
     ),
 )]
-pub(super) async fn ticket(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
-    let reply: Reply = async {
-        check_origin(&request, &gateway)?;
-        let verified = proven(&request, &gateway).await?;
-        let wanted = IssueTicketRequest {
-            user_id: verified.user.ok_or(Refused::INTERNAL)?.id,
-            session_id: verified.session_id,
-            connection_seconds: verified.connection_seconds,
-        };
-        let ticket = gateway.backends.sessions().issue_ticket(wanted).await?;
-        let ticket = ticket.into_inner();
-        Ok(HttpResponse::Ok().json(wire::Ticket {
-            expires_in: seconds_left(&gateway, ticket.expires_at),
-            ticket: ticket.ticket,
-        }))
-    }
-    .await;
-    answer(reply)
+pub(super) async fn ticket(request: HttpRequest, gateway: web::Data<Gateway>) -> Reply {
+    check_origin(&request, &gateway)?;
+    let verified = proven(&request, &gateway).await?;
+    let wanted = IssueTicketRequest {
+        user_id: verified.user.ok_or(Refused::INTERNAL)?.id,
+        session_id: verified.session_id,
+        connection_seconds: verified.connection_seconds,
+    };
+    let ticket = gateway.backends.sessions().issue_ticket(wanted).await?;
+    let ticket = ticket.into_inner();
+    Ok(HttpResponse::Ok().json(wire::Ticket {
+        expires_in: seconds_left(&gateway, ticket.expires_at),
+        ticket: ticket.ticket,
+    }))
 }
 
 /// Says who the caller is.
@@ -224,17 +204,13 @@ pub(super) async fn ticket(request: HttpRequest, gateway: web::Data<Gateway>) ->
         (status = 503, body = Failed, description = "come back after `Retry-After`"),
     ),
 )]
-pub(super) async fn me(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
-    let reply: Reply = async {
-        let id = caller_id(&request, &gateway).await?;
-        let wanted = GetProfilesRequest { user_ids: vec![id] };
-        let profiles = gateway.backends.sessions().get_profiles(wanted).await?;
-        let profile = profiles.into_inner().profiles.pop();
-        let user = profile.ok_or(Refused::INTERNAL)?.into();
-        Ok(HttpResponse::Ok().json(wire::Me { user }))
-    }
-    .await;
-    answer(reply)
+pub(super) async fn me(request: HttpRequest, gateway: web::Data<Gateway>) -> Reply {
+    let id = caller_id(&request, &gateway).await?;
+    let wanted = GetProfilesRequest { user_ids: vec![id] };
+    let profiles = gateway.backends.sessions().get_profiles(wanted).await?;
+    let profile = profiles.into_inner().profiles.pop();
+    let user = profile.ok_or(Refused::INTERNAL)?.into();
+    Ok(HttpResponse::Ok().json(wire::Me { user }))
 }
 
 /// Whose request it is, in open mode as well. An API key is good for programs, not for what its owner is.
@@ -326,8 +302,4 @@ fn seconds_left(gateway: &Gateway, at: Option<prost_types::Timestamp>) -> u64 {
         .and_then(time::from_wire)
         .map_or(0, |at| (at - gateway.clock.now()).num_milliseconds());
     u64::try_from(left).map_or(0, |milliseconds| milliseconds.div_ceil(1000))
-}
-
-pub(super) fn answer(reply: Reply) -> HttpResponse {
-    reply.unwrap_or_else(HttpResponse::from)
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::fault::{Failed, Refused};
-use super::handlers::{Reply, answer, caller_id, check_origin, parse, read};
+use super::handlers::{Reply, caller_id, check_origin, parse, read};
 use crate::Gateway;
 
 /// A key that is wanted. A limit whose name is misspelt would not limit, so nothing else may be said.
@@ -92,25 +92,21 @@ pub(super) async fn make(
     request: HttpRequest,
     payload: web::Payload,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        check_origin(&request, &gateway)?;
-        let user_id = caller_id(&request, &gateway).await?;
-        let body: NewKey = parse(&read(payload).await?)?;
-        let wanted = CreateApiKeyRequest {
-            user_id,
-            name: body.name,
-            scopes: body.scopes,
-            models: body.models,
-            budget_microdollars: body.budget_microdollars,
-            lifetime_seconds: body.lifetime_seconds.unwrap_or(0),
-        };
-        let made = gateway.backends.sessions().create_api_key(wanted).await?;
-        let made = NamedSecret::try_from(made.into_inner())?;
-        Ok(HttpResponse::Created().json(made))
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    check_origin(&request, &gateway)?;
+    let user_id = caller_id(&request, &gateway).await?;
+    let body: NewKey = parse(&read(payload).await?)?;
+    let wanted = CreateApiKeyRequest {
+        user_id,
+        name: body.name,
+        scopes: body.scopes,
+        models: body.models,
+        budget_microdollars: body.budget_microdollars,
+        lifetime_seconds: body.lifetime_seconds.unwrap_or(0),
+    };
+    let made = gateway.backends.sessions().create_api_key(wanted).await?;
+    let made = NamedSecret::try_from(made.into_inner())?;
+    Ok(HttpResponse::Created().json(made))
 }
 
 /// Lists the caller's API keys, revoked ones too.
@@ -126,18 +122,14 @@ pub(super) async fn make(
         (status = 503, body = Failed, description = "come back after `Retry-After`"),
     ),
 )]
-pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
-    let reply: Reply = async {
-        let user_id = caller_id(&request, &gateway).await?;
-        let wanted = ListApiKeysRequest { user_id };
-        let keys = gateway.backends.sessions().list_api_keys(wanted).await?;
-        let keys = keys.into_inner().keys;
-        Ok(HttpResponse::Ok().json(Keys {
-            keys: keys.into_iter().map(Key::from).collect(),
-        }))
-    }
-    .await;
-    answer(reply)
+pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> Reply {
+    let user_id = caller_id(&request, &gateway).await?;
+    let wanted = ListApiKeysRequest { user_id };
+    let keys = gateway.backends.sessions().list_api_keys(wanted).await?;
+    let keys = keys.into_inner().keys;
+    Ok(HttpResponse::Ok().json(Keys {
+        keys: keys.into_iter().map(Key::from).collect(),
+    }))
 }
 
 /// Makes an API key useless, at once and for good.
@@ -160,19 +152,15 @@ pub(super) async fn revoke(
     request: HttpRequest,
     id: web::Path<String>,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        check_origin(&request, &gateway)?;
-        let wanted = RevokeApiKeyRequest {
-            user_id: caller_id(&request, &gateway).await?,
-            key_id: id.into_inner(),
-        };
-        let key = gateway.backends.sessions().revoke_api_key(wanted).await?;
-        let key = key.into_inner().into();
-        Ok(HttpResponse::Ok().json(Revoked { key }))
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    check_origin(&request, &gateway)?;
+    let wanted = RevokeApiKeyRequest {
+        user_id: caller_id(&request, &gateway).await?,
+        key_id: id.into_inner(),
+    };
+    let key = gateway.backends.sessions().revoke_api_key(wanted).await?;
+    let key = key.into_inner().into();
+    Ok(HttpResponse::Ok().json(Revoked { key }))
 }
 
 impl TryFrom<CreatedApiKey> for NamedSecret {

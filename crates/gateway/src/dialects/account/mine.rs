@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::fault::Failed;
-use super::handlers::{Reply, answer, caller_id, check_origin, parse, read};
+use super::handlers::{Reply, caller_id, check_origin, parse, read};
 use super::wire;
 use crate::Gateway;
 
@@ -59,15 +59,11 @@ fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
         (status = 503, body = Failed, description = "come back after `Retry-After`"),
     ),
 )]
-pub(super) async fn money(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
-    let reply: Reply = async {
-        let user_id = caller_id(&request, &gateway).await?;
-        let wanted = GetAccountRequest { user_id };
-        let account = gateway.backends.sessions().get_account(wanted).await?;
-        Ok(HttpResponse::Ok().json(Money::from(account.into_inner())))
-    }
-    .await;
-    answer(reply)
+pub(super) async fn money(request: HttpRequest, gateway: web::Data<Gateway>) -> Reply {
+    let user_id = caller_id(&request, &gateway).await?;
+    let wanted = GetAccountRequest { user_id };
+    let account = gateway.backends.sessions().get_account(wanted).await?;
+    Ok(HttpResponse::Ok().json(Money::from(account.into_inner())))
 }
 
 /// Changes what is named of the caller's profile.
@@ -92,18 +88,14 @@ pub(super) async fn change(
     request: HttpRequest,
     payload: web::Payload,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        check_origin(&request, &gateway)?;
-        let user_id = caller_id(&request, &gateway).await?;
-        let changes: Changes = parse(&read(payload).await?)?;
-        let wanted = changes.of(user_id);
-        let profile = gateway.backends.sessions().update_profile(wanted).await?;
-        let user = profile.into_inner().into();
-        Ok(HttpResponse::Ok().json(wire::Me { user }))
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    check_origin(&request, &gateway)?;
+    let user_id = caller_id(&request, &gateway).await?;
+    let changes: Changes = parse(&read(payload).await?)?;
+    let wanted = changes.of(user_id);
+    let profile = gateway.backends.sessions().update_profile(wanted).await?;
+    let user = profile.into_inner().into();
+    Ok(HttpResponse::Ok().json(wire::Me { user }))
 }
 
 impl Changes {

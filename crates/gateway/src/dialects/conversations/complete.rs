@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::answer::{Answer, Piece};
 use super::fault::{Problem, Refusals, Unfound, Unread};
 use super::paced::paced;
-use super::visit::{self, Reply, answer};
+use super::visit::{self, Reply};
 use super::{Room, messages, wire};
 use crate::Gateway;
 
@@ -60,29 +60,25 @@ pub(super) async fn complete(
     payload: web::Payload,
     gateway: web::Data<Gateway>,
     room: web::Data<Room>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let visitor = visit::visitor(&request, &gateway).await?;
-        let number = visit::id(&conversation)?;
-        let wanted: wire::Complete = visit::optional_body(payload).await?;
-        let key = visit::key(&request, wanted.client_msg_id)?;
-        let found = visit::conversation(&gateway, visitor.caller, number).await?;
-        let owner = visit::number_of(&gateway, &found.owner_id).await?;
-        store(&gateway, &found, wanted.messages, &key).await?;
-        let ask = AskRequest {
-            client_msg_id: key,
-            api_key_id: visitor.api_key_id,
-            ..question(&room, found)
-        };
-        let (started, answer) = Answer::ask(&gateway.backends, ask).await?;
-        let pieces = answer.into_stream();
-        if wanted.stream {
-            return stream(&started, owner, pieces).await;
-        }
-        whole(&started, owner, pieces).await
+) -> Reply {
+    let visitor = visit::visitor(&request, &gateway).await?;
+    let number = visit::id(&conversation)?;
+    let wanted: wire::Complete = visit::optional_body(payload).await?;
+    let key = visit::key(&request, wanted.client_msg_id)?;
+    let found = visit::conversation(&gateway, visitor.caller, number).await?;
+    let owner = visit::number_of(&gateway, &found.owner_id).await?;
+    store(&gateway, &found, wanted.messages, &key).await?;
+    let ask = AskRequest {
+        client_msg_id: key,
+        api_key_id: visitor.api_key_id,
+        ..question(&room, found)
+    };
+    let (started, answer) = Answer::ask(&gateway.backends, ask).await?;
+    let pieces = answer.into_stream();
+    if wanted.stream {
+        return stream(&started, owner, pieces).await;
     }
-    .await;
-    answer(reply)
+    whole(&started, owner, pieces).await
 }
 
 /// What older clients bring along comes first; a repeated request stores nothing twice.

@@ -1,6 +1,7 @@
 //! Why a request is refused, and the envelope that says so.
 
 use actix_web::HttpResponse;
+use actix_web::error::InternalError;
 use actix_web::http::{StatusCode, header};
 use confab_rpc::{Fault, Reason};
 use serde::Serialize;
@@ -263,5 +264,12 @@ impl From<Problem> for HttpResponse {
                 kind: problem.kind,
             },
         })
+    }
+}
+
+/// How a handler refuses with `?`.
+impl From<Problem> for actix_web::Error {
+    fn from(problem: Problem) -> Self {
+        InternalError::from_response("refused", problem.into()).into()
     }
 }

@@ -7,7 +7,7 @@ use confab_rpc::threads::{
 
 use super::fault::{Problem, Refusals, Unfound, Unread};
 use super::listing;
-use super::visit::{self, Reply, answer};
+use super::visit::{self, Reply};
 use super::wire::{self, Role};
 use crate::Gateway;
 
@@ -24,16 +24,12 @@ pub(super) async fn list_of_conversation(
     request: HttpRequest,
     conversation: web::Path<String>,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let found = visit::conversation(&gateway, caller, visit::id(&conversation)?).await?;
-        let (owner, thread) = (&found.owner_id, &found.thread_id);
-        let said = listing::messages(&gateway, owner, thread, found.number).await?;
-        Ok(HttpResponse::Ok().json(said))
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let found = visit::conversation(&gateway, caller, visit::id(&conversation)?).await?;
+    let (owner, thread) = (&found.owner_id, &found.thread_id);
+    let said = listing::messages(&gateway, owner, thread, found.number).await?;
+    Ok(HttpResponse::Ok().json(said))
 }
 
 /// Lists what was said in everybody's conversations, or in token mode in the caller's; at most 10,000 messages.
@@ -44,14 +40,10 @@ pub(super) async fn list_of_conversation(
     security((), ("bearer" = []), ("cookie" = [])),
     responses((status = 200, body = Vec<wire::Message>, description = "messages"), Refusals),
 )]
-pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let said = listing::all_messages(&gateway, caller).await?;
-        Ok(HttpResponse::Ok().json(said))
-    }
-    .await;
-    answer(reply)
+pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let said = listing::all_messages(&gateway, caller).await?;
+    Ok(HttpResponse::Ok().json(said))
 }
 
 /// Stores a message; nobody answers it by itself.
@@ -78,8 +70,8 @@ pub(super) async fn create_in_conversation(
     conversation: web::Path<String>,
     payload: web::Payload,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    answer(store(&request, Some(&conversation), payload, &gateway).await)
+) -> Reply {
+    store(&request, Some(&conversation), payload, &gateway).await
 }
 
 /// Stores a message in the conversation that the body names.
@@ -102,8 +94,8 @@ pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    answer(store(&request, None, payload, &gateway).await)
+) -> Reply {
+    store(&request, None, payload, &gateway).await
 }
 
 async fn store(
@@ -157,25 +149,21 @@ pub(super) async fn get(
     request: HttpRequest,
     message: web::Path<String>,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let message_id = visit::id(&message)?;
-        let found = visit::message(&gateway, caller, message_id).await?;
-        let wanted = GetMessageRequest {
-            user_id: found.owner_id,
-            message_id,
-            ..GetMessageRequest::default()
-        };
-        let message = gateway.backends.threads().get_message(wanted).await?;
-        let message = message.into_inner();
-        if !listing::is_shown(&message) {
-            return Err(Problem::not_found("Message"));
-        }
-        Ok(HttpResponse::Ok().json(wire::Message::new(message, found.number)))
+) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let message_id = visit::id(&message)?;
+    let found = visit::message(&gateway, caller, message_id).await?;
+    let wanted = GetMessageRequest {
+        user_id: found.owner_id,
+        message_id,
+        ..GetMessageRequest::default()
+    };
+    let message = gateway.backends.threads().get_message(wanted).await?;
+    let message = message.into_inner();
+    if !listing::is_shown(&message) {
+        return Err(Problem::not_found("Message"));
     }
-    .await;
-    answer(reply)
+    Ok(HttpResponse::Ok().json(wire::Message::new(message, found.number)))
 }
 
 /// Removes a message for good.
@@ -191,18 +179,14 @@ pub(super) async fn delete(
     request: HttpRequest,
     message: web::Path<String>,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let message_id = visit::id(&message)?;
-        let found = visit::message(&gateway, caller, message_id).await?;
-        let gone = DeleteMessageRequest {
-            user_id: found.owner_id,
-            message_id,
-        };
-        gateway.backends.threads().delete_message(gone).await?;
-        Ok(HttpResponse::NoContent().finish())
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let message_id = visit::id(&message)?;
+    let found = visit::message(&gateway, caller, message_id).await?;
+    let gone = DeleteMessageRequest {
+        user_id: found.owner_id,
+        message_id,
+    };
+    gateway.backends.threads().delete_message(gone).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

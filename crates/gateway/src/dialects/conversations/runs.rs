@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::answer::{Answer, Piece};
 use super::fault::{self, Problem, Refusals, Unfound};
-use super::visit::{self, Reply, answer};
+use super::visit::{self, Reply};
 use super::wire;
 use crate::Gateway;
 
@@ -38,17 +38,9 @@ type Named = web::Path<(String, String)>;
     security((), ("bearer" = []), ("cookie" = [])),
     responses((status = 200, body = wire::Run, description = "the run"), Unfound, Refusals),
 )]
-pub(super) async fn get(
-    request: HttpRequest,
-    named: Named,
-    gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let (found, run) = find(&request, &named, &gateway).await?;
-        Ok(HttpResponse::Ok().json(wire::Run::new(run, found.number)))
-    }
-    .await;
-    answer(reply)
+pub(super) async fn get(request: HttpRequest, named: Named, gateway: web::Data<Gateway>) -> Reply {
+    let (found, run) = find(&request, &named, &gateway).await?;
+    Ok(HttpResponse::Ok().json(wire::Run::new(run, found.number)))
 }
 
 /// Stops a run; the text so far is kept. A run that is over stays as it is.
@@ -67,18 +59,14 @@ pub(super) async fn cancel(
     request: HttpRequest,
     named: Named,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let (found, run) = find(&request, &named, &gateway).await?;
-        let cancel = CancelRunRequest {
-            user_id: found.owner_id,
-            run_id: run.id,
-        };
-        let run = gateway.backends.completions().cancel_run(cancel).await?;
-        Ok(HttpResponse::Ok().json(wire::Run::new(run.into_inner(), found.number)))
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    let (found, run) = find(&request, &named, &gateway).await?;
+    let cancel = CancelRunRequest {
+        user_id: found.owner_id,
+        run_id: run.id,
+    };
+    let run = gateway.backends.completions().cancel_run(cancel).await?;
+    Ok(HttpResponse::Ok().json(wire::Run::new(run.into_inner(), found.number)))
 }
 
 /// Reads a run from a place in its answer to its end, as server-sent events at full speed. Each event's `id` is how many bytes of
@@ -109,24 +97,20 @@ pub(super) async fn stream(
     named: Named,
     start: web::Query<wire::Start>,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let offset = offset(&request, start.into_inner())?;
-        let (found, run) = find(&request, &named, &gateway).await?;
-        let follow = FollowRequest {
-            user_id: found.owner_id,
-            run_id: run.id,
-            offset,
-        };
-        let (_, answer) = Answer::follow(&gateway.backends, follow).await?;
-        let events = events(answer.into_stream(), found.number, offset);
-        Ok(HttpResponse::Ok()
-            .insert_header((header::CONTENT_TYPE, "text/event-stream"))
-            .insert_header(("X-Accel-Buffering", "no"))
-            .streaming(events))
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    let offset = offset(&request, start.into_inner())?;
+    let (found, run) = find(&request, &named, &gateway).await?;
+    let follow = FollowRequest {
+        user_id: found.owner_id,
+        run_id: run.id,
+        offset,
+    };
+    let (_, answer) = Answer::follow(&gateway.backends, follow).await?;
+    let events = events(answer.into_stream(), found.number, offset);
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(events))
 }
 
 /// The run of this conversation that a path names.

@@ -5,7 +5,7 @@ use confab_rpc::search::FindRequest;
 use confab_rpc::sessions::User;
 
 use super::fault::{Problem, Refusals, Unfound, Unread};
-use super::visit::{self, Reply, answer};
+use super::visit::{self, Reply};
 use super::wire;
 use crate::Gateway;
 use crate::caller::Caller;
@@ -24,21 +24,17 @@ pub(super) async fn of_user(
     user: web::Path<String>,
     query: web::Query<wire::SearchQuery>,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let user = visit::user(&gateway, caller, visit::id(&user)?).await?;
-        let query = query.into_inner();
-        let wanted = wire::Search {
-            user_id: None,
-            query: query.q,
-            limit: query.limit,
-            conversation_id: query.conversation_id,
-        };
-        find(&gateway, caller, user, wanted).await
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let user = visit::user(&gateway, caller, visit::id(&user)?).await?;
+    let query = query.into_inner();
+    let wanted = wire::Search {
+        user_id: None,
+        query: query.q,
+        limit: query.limit,
+        conversation_id: query.conversation_id,
+    };
+    find(&gateway, caller, user, wanted).await
 }
 
 /// The same with a body.
@@ -54,15 +50,11 @@ pub(super) async fn post(
     request: HttpRequest,
     payload: web::Payload,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let wanted: wire::Search = visit::body(payload).await?;
-        let user = visit::named_user(&gateway, caller, wanted.user_id).await?;
-        find(&gateway, caller, user, wanted).await
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let wanted: wire::Search = visit::body(payload).await?;
+    let user = visit::named_user(&gateway, caller, wanted.user_id).await?;
+    find(&gateway, caller, user, wanted).await
 }
 
 async fn find(gateway: &Gateway, caller: Caller, user: User, wanted: wire::Search) -> Reply {

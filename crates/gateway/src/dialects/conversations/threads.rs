@@ -8,7 +8,7 @@ use confab_rpc::threads::{
 };
 
 use super::fault::{Refusals, Unfound, Unread};
-use super::visit::{self, Reply, answer};
+use super::visit::{self, Reply};
 use super::{listing, wire};
 use crate::Gateway;
 
@@ -25,18 +25,14 @@ pub(super) async fn list_of_user(
     request: HttpRequest,
     user: web::Path<String>,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let user = visit::user(&gateway, caller, visit::id(&user)?).await?;
-        let threads = listing::threads(&gateway, &user).await?.into_iter();
-        let conversations: Vec<wire::Conversation> = threads
-            .map(|thread| wire::Conversation::new(thread, user.number))
-            .collect();
-        Ok(HttpResponse::Ok().json(conversations))
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let user = visit::user(&gateway, caller, visit::id(&user)?).await?;
+    let threads = listing::threads(&gateway, &user).await?.into_iter();
+    let conversations: Vec<wire::Conversation> = threads
+        .map(|thread| wire::Conversation::new(thread, user.number))
+        .collect();
+    Ok(HttpResponse::Ok().json(conversations))
 }
 
 /// Lists the conversations of everybody, or in token mode of the caller; at most 10,000.
@@ -47,17 +43,13 @@ pub(super) async fn list_of_user(
     security((), ("bearer" = []), ("cookie" = [])),
     responses((status = 200, body = Vec<wire::Conversation>, description = "conversations"), Refusals),
 )]
-pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let threads = listing::all_threads(&gateway, caller).await?.into_iter();
-        let conversations: Vec<wire::Conversation> = threads
-            .map(|(user, thread)| wire::Conversation::new(thread, user.number))
-            .collect();
-        Ok(HttpResponse::Ok().json(conversations))
-    }
-    .await;
-    answer(reply)
+pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let threads = listing::all_threads(&gateway, caller).await?.into_iter();
+    let conversations: Vec<wire::Conversation> = threads
+        .map(|(user, thread)| wire::Conversation::new(thread, user.number))
+        .collect();
+    Ok(HttpResponse::Ok().json(conversations))
 }
 
 /// Begins a conversation.
@@ -73,23 +65,19 @@ pub(super) async fn create(
     request: HttpRequest,
     payload: web::Payload,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let new: wire::NewConversation = visit::body(payload).await?;
-        let user = visit::named_user(&gateway, caller, new.user_id).await?;
-        let thread = CreateThreadRequest {
-            user_id: user.id,
-            kind: ThreadKind::Assistant.into(),
-            title: new.title,
-            ..CreateThreadRequest::default()
-        };
-        let thread = gateway.backends.threads().create_thread(thread).await?;
-        let conversation = wire::Conversation::new(thread.into_inner(), user.number);
-        Ok(HttpResponse::Created().json(conversation))
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let new: wire::NewConversation = visit::body(payload).await?;
+    let user = visit::named_user(&gateway, caller, new.user_id).await?;
+    let thread = CreateThreadRequest {
+        user_id: user.id,
+        kind: ThreadKind::Assistant.into(),
+        title: new.title,
+        ..CreateThreadRequest::default()
+    };
+    let thread = gateway.backends.threads().create_thread(thread).await?;
+    let conversation = wire::Conversation::new(thread.into_inner(), user.number);
+    Ok(HttpResponse::Created().json(conversation))
 }
 
 /// Reads a conversation's title and owner.
@@ -105,21 +93,17 @@ pub(super) async fn get(
     request: HttpRequest,
     conversation: web::Path<String>,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let found = visit::conversation(&gateway, caller, visit::id(&conversation)?).await?;
-        let number = visit::number_of(&gateway, &found.owner_id).await?;
-        let wanted = GetThreadRequest {
-            user_id: found.owner_id,
-            thread_id: found.thread_id,
-            ..GetThreadRequest::default()
-        };
-        let thread = gateway.backends.threads().get_thread(wanted).await?;
-        Ok(HttpResponse::Ok().json(wire::Conversation::new(thread.into_inner(), number)))
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let found = visit::conversation(&gateway, caller, visit::id(&conversation)?).await?;
+    let number = visit::number_of(&gateway, &found.owner_id).await?;
+    let wanted = GetThreadRequest {
+        user_id: found.owner_id,
+        thread_id: found.thread_id,
+        ..GetThreadRequest::default()
+    };
+    let thread = gateway.backends.threads().get_thread(wanted).await?;
+    Ok(HttpResponse::Ok().json(wire::Conversation::new(thread.into_inner(), number)))
 }
 
 /// Renames a conversation.
@@ -137,23 +121,19 @@ pub(super) async fn update(
     conversation: web::Path<String>,
     payload: web::Payload,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let number = visit::id(&conversation)?;
-        let change: wire::ConversationChange = visit::body(payload).await?;
-        let found = visit::conversation(&gateway, caller, number).await?;
-        let owner = visit::number_of(&gateway, &found.owner_id).await?;
-        let change = UpdateThreadRequest {
-            user_id: found.owner_id,
-            thread_id: found.thread_id,
-            title: change.title,
-        };
-        let thread = gateway.backends.threads().update_thread(change).await?;
-        Ok(HttpResponse::Ok().json(wire::Conversation::new(thread.into_inner(), owner)))
-    }
-    .await;
-    answer(reply)
+) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let number = visit::id(&conversation)?;
+    let change: wire::ConversationChange = visit::body(payload).await?;
+    let found = visit::conversation(&gateway, caller, number).await?;
+    let owner = visit::number_of(&gateway, &found.owner_id).await?;
+    let change = UpdateThreadRequest {
+        user_id: found.owner_id,
+        thread_id: found.thread_id,
+        title: change.title,
+    };
+    let thread = gateway.backends.threads().update_thread(change).await?;
+    Ok(HttpResponse::Ok().json(wire::Conversation::new(thread.into_inner(), owner)))
 }
 
 /// Removes a conversation, its messages and its files for good.
@@ -169,27 +149,23 @@ pub(super) async fn delete(
     request: HttpRequest,
     conversation: web::Path<String>,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let found = visit::conversation(&gateway, caller, visit::id(&conversation)?).await?;
-        let thread = DeleteThreadRequest {
-            user_id: found.owner_id.clone(),
-            thread_id: found.thread_id.clone(),
-        };
-        gateway.backends.threads().delete_thread(thread).await?;
-        let files = DeleteThreadAttachmentsRequest {
-            user_id: found.owner_id,
-            thread_id: found.thread_id,
-        };
-        let mut attachments = gateway.backends.attachments();
-        if let Err(status) = attachments.delete_thread_attachments(files).await {
-            // The conversation is gone, and asking again would only say so.
-            let fault = Fault::from(status);
-            tracing::error!(thread = found.number, %fault, "files of a deleted conversation are left over");
-        }
-        Ok(HttpResponse::NoContent().finish())
+) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let found = visit::conversation(&gateway, caller, visit::id(&conversation)?).await?;
+    let thread = DeleteThreadRequest {
+        user_id: found.owner_id.clone(),
+        thread_id: found.thread_id.clone(),
+    };
+    gateway.backends.threads().delete_thread(thread).await?;
+    let files = DeleteThreadAttachmentsRequest {
+        user_id: found.owner_id,
+        thread_id: found.thread_id,
+    };
+    let mut attachments = gateway.backends.attachments();
+    if let Err(status) = attachments.delete_thread_attachments(files).await {
+        // The conversation is gone, and asking again would only say so.
+        let fault = Fault::from(status);
+        tracing::error!(thread = found.number, %fault, "files of a deleted conversation are left over");
     }
-    .await;
-    answer(reply)
+    Ok(HttpResponse::NoContent().finish())
 }

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use super::fault::{Problem, Refusals, Strange, Unread};
-use super::visit::{self, Reply, answer};
+use super::visit::{self, Reply};
 use super::{Room, wire};
 use crate::Gateway;
 use crate::caller::{Caller, token_cookie};
@@ -30,15 +30,11 @@ const LISTED: usize = 100_000;
     security((), ("bearer" = []), ("cookie" = [])),
     responses((status = 200, body = Vec<wire::User>, description = "users"), Refusals),
 )]
-pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let users = all(&gateway, caller).await?;
-        let users: Vec<wire::User> = users.into_iter().map(wire::User::from).collect();
-        Ok(HttpResponse::Ok().json(users))
-    }
-    .await;
-    answer(reply)
+pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let users = all(&gateway, caller).await?;
+    let users: Vec<wire::User> = users.into_iter().map(wire::User::from).collect();
+    Ok(HttpResponse::Ok().json(users))
 }
 
 /// Everybody for whom the caller may act.
@@ -80,24 +76,20 @@ pub(super) async fn create(
     payload: web::Payload,
     gateway: web::Data<Gateway>,
     room: web::Data<Room>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        if !gateway.origins.allow(&request) {
-            return Err(Problem::origin());
-        }
-        let new: wire::Credentials = visit::body(payload).await?;
-        let user = match gateway.auth {
-            crate::AuthMode::Token => {
-                let password = new.password;
-                let password = password.ok_or_else(|| Problem::bad_input("password is needed"))?;
-                make(&gateway, &new.username, &password).await?
-            }
-            crate::AuthMode::Open => register_openly(&gateway, &room, new).await?,
-        };
-        Ok(HttpResponse::Created().json(wire::User::from(user)))
+) -> Reply {
+    if !gateway.origins.allow(&request) {
+        return Err(Problem::origin());
     }
-    .await;
-    answer(reply)
+    let new: wire::Credentials = visit::body(payload).await?;
+    let user = match gateway.auth {
+        crate::AuthMode::Token => {
+            let password = new.password;
+            let password = password.ok_or_else(|| Problem::bad_input("password is needed"))?;
+            make(&gateway, &new.username, &password).await?
+        }
+        crate::AuthMode::Open => register_openly(&gateway, &room, new).await?,
+    };
+    Ok(HttpResponse::Created().json(wire::User::from(user)))
 }
 
 /// The same under another name.
@@ -118,7 +110,7 @@ pub(super) async fn register(
     payload: web::Payload,
     gateway: web::Data<Gateway>,
     room: web::Data<Room>,
-) -> HttpResponse {
+) -> Reply {
     create(request, payload, gateway, room).await
 }
 
@@ -202,26 +194,20 @@ pub(super) async fn get(
     request: HttpRequest,
     segment: web::Path<String>,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        let caller = visit::caller(&request, &gateway).await?;
-        let by = get_user_request::By::Username(segment.clone());
-        let user = match visit::find_user(&gateway, by).await {
-            Ok(user) => user,
-            Err(unknown) => match visit::id(&segment) {
-                Ok(number) => visit::user(&gateway, caller, number).await?,
-                Err(_) => return Err(unknown),
-            },
-        };
-        match caller {
-            Caller::User(verified) if verified.number != user.number => {
-                Err(Problem::not_found("User"))
-            }
-            _ => Ok(HttpResponse::Ok().json(wire::User::from(user))),
-        }
+) -> Reply {
+    let caller = visit::caller(&request, &gateway).await?;
+    let by = get_user_request::By::Username(segment.clone());
+    let user = match visit::find_user(&gateway, by).await {
+        Ok(user) => user,
+        Err(unknown) => match visit::id(&segment) {
+            Ok(number) => visit::user(&gateway, caller, number).await?,
+            Err(_) => return Err(unknown),
+        },
+    };
+    match caller {
+        Caller::User(verified) if verified.number != user.number => Err(Problem::not_found("User")),
+        _ => Ok(HttpResponse::Ok().json(wire::User::from(user))),
     }
-    .await;
-    answer(reply)
 }
 
 /// Signs somebody in: the token in the body, and as the cookie `token`.
@@ -241,34 +227,30 @@ pub(super) async fn login(
     request: HttpRequest,
     payload: web::Payload,
     gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    let reply: Reply = async {
-        if !gateway.origins.allow(&request) {
-            return Err(Problem::origin());
-        }
-        let body: wire::Credentials = visit::body(payload).await?;
-        let password = body.password.unwrap_or_default();
-        let sign_in = SignInRequest {
-            by: Some(sign_in_request::By::Username(body.username)),
-            password: password.expose_secret().to_owned(),
-            client_address: client_address(&request),
-        };
-        let signed_in = gateway.backends.sessions().sign_in(sign_in).await?;
-        let signed_in = signed_in.into_inner();
-        let expires_at = signed_in.access_expires_at.and_then(time::from_wire);
-        let left = expires_at.map_or(0, |at| (at - gateway.clock.now()).num_seconds());
-        let mut cookie = token_cookie(signed_in.access.clone());
-        cookie.set_max_age(Duration::seconds(left));
-        cookie.set_secure(request.connection_info().scheme() == "https");
-        let user = signed_in.user.unwrap_or_default();
-        Ok(HttpResponse::Ok().cookie(cookie).json(wire::SignedIn {
-            id: user.number,
-            username: user.username,
-            token: signed_in.access,
-        }))
+) -> Reply {
+    if !gateway.origins.allow(&request) {
+        return Err(Problem::origin());
     }
-    .await;
-    answer(reply)
+    let body: wire::Credentials = visit::body(payload).await?;
+    let password = body.password.unwrap_or_default();
+    let sign_in = SignInRequest {
+        by: Some(sign_in_request::By::Username(body.username)),
+        password: password.expose_secret().to_owned(),
+        client_address: client_address(&request),
+    };
+    let signed_in = gateway.backends.sessions().sign_in(sign_in).await?;
+    let signed_in = signed_in.into_inner();
+    let expires_at = signed_in.access_expires_at.and_then(time::from_wire);
+    let left = expires_at.map_or(0, |at| (at - gateway.clock.now()).num_seconds());
+    let mut cookie = token_cookie(signed_in.access.clone());
+    cookie.set_max_age(Duration::seconds(left));
+    cookie.set_secure(request.connection_info().scheme() == "https");
+    let user = signed_in.user.unwrap_or_default();
+    Ok(HttpResponse::Ok().cookie(cookie).json(wire::SignedIn {
+        id: user.number,
+        username: user.username,
+        token: signed_in.access,
+    }))
 }
 
 fn client_address(request: &HttpRequest) -> String {

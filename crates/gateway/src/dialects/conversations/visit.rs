@@ -20,11 +20,6 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 pub(super) type Reply = Result<HttpResponse, Problem>;
 
-/// The refusal, or what is answered.
-pub(super) fn answer(reply: Reply) -> HttpResponse {
-    reply.unwrap_or_else(HttpResponse::from)
-}
-
 /// Who sends a request.
 pub(super) struct Visitor {
     pub(super) caller: Caller,
