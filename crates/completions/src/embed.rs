@@ -5,14 +5,14 @@ use std::sync::Arc;
 use confab_rpc::completions::{EmbedRequest, EmbedResponse, Embedding, Usage};
 use confab_rpc::{Fault, Reason};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::catalogue::{Catalogue, Model, estimate_tokens, most_tokens};
-use crate::chat::{api_key, fault_of};
+use crate::chat::{Call, LONGEST_CALL, api_key, fault_of, too_slow};
 use crate::error::Error;
 use crate::provider::{Embedded, Texts};
-use crate::run::{Engine, Receipt};
-use crate::store::{Outcome, Purpose, Run};
+use crate::run::Engine;
 
 const INPUTS: usize = 2_048;
 const INPUT_BYTES: usize = 16 * 1024 * 1024;
@@ -89,31 +89,26 @@ impl Engine {
     }
 
     async fn carry_embed(&self, asked: Asked, user_id: Uuid) -> Result<EmbedResponse, Error> {
-        let run = Run {
-            model_id: asked.model.id,
-            model: asked.model.name.clone(),
-            provider: asked.model.provider.clone(),
-            prompt_tokens: i64::from(asked.tokens(estimate_tokens)),
+        let call = Call {
+            id: Uuid::now_v7(),
+            user_id,
             api_key_id: asked.api_key_id,
-            ..self.blank_run(Purpose::Chat, user_id, Uuid::nil())
+            model_id: asked.model.id,
+            minimum: asked.model.cost(asked.tokens(estimate_tokens), 0),
+            maximum: asked.model.cost(asked.tokens(most_tokens), 0),
         };
-        let minimum = asked.model.cost(asked.tokens(estimate_tokens), 0);
-        let maximum = asked.model.cost(asked.tokens(most_tokens), 0);
-        self.open_call(&run, minimum, maximum).await?;
-        let work = async {
-            let embedded = match self.vectors(&asked).await {
-                Ok(embedded) => embedded,
-                Err(error) => {
-                    self.release(&run).await?;
-                    return Err(error);
-                }
-            };
-            let receipt = receipt(&asked, &embedded);
-            let (charged, _) = self.settle_call(&run, &receipt).await?;
-            Ok(respond(&asked, embedded, charged))
+        self.set_aside(&call).await?;
+        let vectors = timeout(LONGEST_CALL, self.vectors(&asked)).await;
+        let embedded = match vectors.unwrap_or_else(|_| Err(too_slow().into())) {
+            Ok(embedded) => embedded,
+            Err(error) => {
+                self.book(&call, 0).await?;
+                return Err(error);
+            }
         };
-        let done = self.hold(run.lease(), Box::pin(work)).await;
-        done.unwrap_or(Err(Error::Interrupted))
+        let cost = asked.model.cost(used(&asked, &embedded), 0);
+        let booked = self.book(&call, cost).await?;
+        Ok(respond(&asked, embedded, booked.charged))
     }
 
     async fn vectors(&self, asked: &Asked) -> Result<Embedded, Error> {
@@ -136,21 +131,6 @@ fn used(asked: &Asked, embedded: &Embedded) -> u32 {
     match embedded.tokens {
         Some(tokens) => tokens.min(asked.tokens(most_tokens)),
         None => asked.tokens(estimate_tokens),
-    }
-}
-
-fn receipt(asked: &Asked, embedded: &Embedded) -> Receipt {
-    let input_tokens = used(asked, embedded);
-    Receipt {
-        outcome: Outcome::Complete,
-        failure: None,
-        error: None,
-        input_tokens,
-        output_tokens: 0,
-        cost_microdollars: asked.model.cost(input_tokens, 0),
-        finish_reason: None,
-        first_token_ms: 0,
-        duration_ms: 0,
     }
 }
 

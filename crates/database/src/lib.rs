@@ -63,13 +63,16 @@ impl Database {
             })?;
         }
         // SQLite has one writer: the pool of one queues writers here, in order, instead of in busy loops.
+        // A file cannot hang up: connections are not tried out before each use.
         let write = SqlitePoolOptions::new()
+            .test_before_acquire(false)
             .max_connections(1)
             .acquire_timeout(acquire_timeout)
             .connect_with(options.clone())
             .await
             .map_err(connection_error)?;
         let read = SqlitePoolOptions::new()
+            .test_before_acquire(false)
             .max_connections(4)
             .acquire_timeout(acquire_timeout)
             .connect_with(options)

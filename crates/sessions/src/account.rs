@@ -37,6 +37,11 @@ impl Wish {
         Self { background, ..self }
     }
 
+    /// Whether it matters how many reservations are open.
+    pub(crate) fn is_limited(self) -> bool {
+        self.open_limit > 0
+    }
+
     /// Whether no limit counts the reservation.
     pub(crate) fn is_background(self) -> bool {
         self.background
@@ -84,6 +89,11 @@ impl Account {
         self.balance - self.reserved
     }
 
+    /// The same, as far as a budget goes.
+    pub(crate) fn available_within(self, budget: Budget) -> i64 {
+        self.available().min(budget.available())
+    }
+
     pub(crate) fn deposit(&mut self, amount: i64) -> Result<(), Error> {
         if amount <= 0 {
             return Err(Error::Invalid("a deposit must be more than nothing"));
@@ -127,7 +137,7 @@ impl Account {
     /// Ends a reservation of `amount` and says what was charged: the cost, as far as the reservation and what is
     /// available of account and budget go. What other runs were promised is not touched.
     pub(crate) fn settle(&mut self, budget: &mut Budget, amount: i64, cost: i64) -> i64 {
-        let beyond = self.available().min(budget.available());
+        let beyond = self.available_within(*budget);
         let charged = cost.min(amount + beyond);
         self.reserved -= amount;
         self.balance -= charged;

@@ -8,6 +8,7 @@ mod verifying;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use confab_database::Database;
 use confab_rpc::sessions::sessions_server::Sessions;
 use confab_rpc::sessions::{self as wire, get_user_request::By};
@@ -30,8 +31,11 @@ const PAGE: u32 = 100;
 const LARGEST_PAGE: u32 = 1000;
 const KEY_BYTES: usize = 255;
 
-/// How often what nobody needs any more is deleted.
-const SWEEP: Duration = Duration::from_mins(10);
+/// How often what has outlived its time is released, and what nobody needs any more is deleted.
+const SWEEP: Duration = Duration::from_mins(1);
+
+/// The longest lifetime of a reservation, in seconds.
+const LONGEST_LIFETIME: u32 = 3_600;
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -73,10 +77,7 @@ impl Service {
             registration: Arc::new(settings.registration.clone()),
             clock,
         };
-        tasks.spawn(
-            "delete old sign-ins",
-            service.clone().sweep(tasks.stopping()),
-        );
+        tasks.spawn("sweep", service.clone().sweep(tasks.stopping()));
         Ok(service)
     }
 
@@ -87,6 +88,13 @@ impl Service {
             tokio::select! {
                 () = stopping.cancelled() => return,
                 _ = ticks.tick() => {}
+            }
+            match self.store.release_expired(self.clock.now()).await {
+                Ok(0) => {}
+                Ok(released) => tracing::warn!(released, "reservations were not settled in time"),
+                Err(cause) => {
+                    tracing::warn!(%cause, "expired reservations were not released; the next time they are");
+                }
             }
             if let Err(cause) = self.store.sweep(self.clock.now()).await {
                 tracing::warn!(%cause, "old sign-ins were not deleted; the next time they are");
@@ -191,14 +199,16 @@ impl Sessions for Service {
             request.open_limit,
         )?
         .in_background(request.background);
+        let now = self.clock.now();
         let new = NewReservation {
             run_id,
             user_id,
             model_id: request.model_id,
             api_key_id,
             wish,
+            expires_at: lifetime(request.lifetime_seconds)?.map(|lifetime| now + lifetime),
         };
-        let amount = self.store.reserve(new, self.clock.now()).await?;
+        let amount = self.store.reserve(new, now).await?;
         Ok(Response::new(wire::Reservation {
             run_id: run_id.to_string(),
             amount_microdollars: amount,
@@ -213,6 +223,7 @@ impl Sessions for Service {
         Ok(Response::new(wire::Settlement {
             charged_microdollars: settled.charged,
             account: Some(account_of(settled.user_id, settled.account)),
+            available_microdollars: settled.available,
         }))
     }
 
@@ -343,6 +354,17 @@ fn not_negative(microdollars: i64) -> Result<i64, Error> {
         return Err(Error::Invalid("an amount of money must not be negative"));
     }
     Ok(microdollars)
+}
+
+/// `None`: without an end.
+fn lifetime(seconds: u32) -> Result<Option<TimeDelta>, Error> {
+    match seconds {
+        0 => Ok(None),
+        1..=LONGEST_LIFETIME => Ok(Some(TimeDelta::seconds(seconds.into()))),
+        _ => Err(Error::Invalid(
+            "a reservation's lifetime must be at most 3600 seconds",
+        )),
+    }
 }
 
 fn deposit_key(key: &str) -> Result<&str, Error> {

@@ -3,6 +3,7 @@
 mod m20261121_000001_first;
 mod m20261121_000002_sign_in;
 mod m20261121_000003_api_keys;
+mod m20261121_000004_lifetime;
 
 use sea_orm_migration::prelude::*;
 
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000001_first::Migration),
             Box::new(m20261121_000002_sign_in::Migration),
             Box::new(m20261121_000003_api_keys::Migration),
+            Box::new(m20261121_000004_lifetime::Migration),
         ]
     }
 

@@ -3,12 +3,11 @@
 use confab_rpc::{Fault, Reason};
 
 use super::Passed;
+use super::purse::Spent;
 use super::relay::Tally;
 use crate::catalogue::Model;
 use crate::error::Error;
 use crate::provider::{Bill, ProviderError};
-use crate::run::Receipt;
-use crate::store::Outcome;
 
 /// What a bill cannot exceed, in tokens.
 pub(super) struct Limits {
@@ -18,7 +17,7 @@ pub(super) struct Limits {
 }
 
 /// What the provider counted, else what was read: never more than was possible and set aside.
-pub(super) fn receipt(model: &Model, limits: &Limits, tally: &Tally, passed: &Passed) -> Receipt {
+pub(super) fn spent(model: &Model, limits: &Limits, tally: &Tally, passed: &Passed) -> Spent {
     let told = match passed {
         Passed::Ended(bill) => tally.bill.unwrap_or(*bill),
         Passed::Gone | Passed::Failed(_) => tally.bill.unwrap_or(Bill::Unknown),
@@ -40,23 +39,13 @@ pub(super) fn receipt(model: &Model, limits: &Limits, tally: &Tally, passed: &Pa
             "a provider billed more tokens than there were"
         );
     }
-    Receipt {
-        outcome: match passed {
-            Passed::Ended(_) => Outcome::Complete,
-            Passed::Gone => Outcome::Cancelled,
-            Passed::Failed(_) => Outcome::Interrupted,
-        },
-        failure: None,
-        error: None,
+    Spent {
         input_tokens,
         output_tokens,
         cost_microdollars: match told {
             Bill::Cost(microdollars) => microdollars.max(0),
             Bill::Tokens { .. } | Bill::Unknown => model.cost(input_tokens, output_tokens),
         },
-        finish_reason: tally.finish_reason.clone(),
-        first_token_ms: 0,
-        duration_ms: 0,
     }
 }
 

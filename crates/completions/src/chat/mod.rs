@@ -1,36 +1,43 @@
-//! Chats: requests of OpenAI's chat completions that pass through. Nothing of them is kept but a run's row, under whose
-//! lease the money is set aside and settled, as for every other run: a process that dies leaves it to the next one,
-//! which gives the money back.
+//! Chats: requests of OpenAI's chat completions that pass through. Nothing of them is kept but what was charged
+//! ([`purse`]).
 //!
 //! The caller hears what the provider says as it says it. When the caller goes away, the provider's call ends, and what
 //! was read until then is charged.
+//!
+//! Setting money aside is a transaction that is on disk before anybody is answered. Whoever had plenty left a moment ago
+//! need not wait for it: the provider is asked meanwhile, and nothing of its answer is handed on before the money is
+//! there. If it is refused, the call is dropped. The trade: what the provider asks for such a call nobody pays. It is
+//! rare, as eight times the most that it can cost was there at most half a minute ago, and bounded ([`purse::Funds`]).
 
 mod accounting;
+mod purse;
 mod relay;
 mod request;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use confab_rpc::completions::{ChatEnd, ChatEvent, ChatHead, ChatRequest, Usage, chat_event};
-use confab_rpc::sessions::ReserveRequest;
 use confab_rpc::{Fault, Reason};
-use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, Either, ready, select};
 use futures_util::stream::{BoxStream, unfold};
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Status;
 use uuid::Uuid;
 
 pub(crate) use self::accounting::fault_of;
-use self::accounting::{Limits, receipt};
+use self::accounting::{Limits, spent};
+use self::purse::{Booked, Spent};
+pub(crate) use self::purse::{Call, Funds, LONGEST_CALL};
 use self::relay::{Passage, TooLong};
 use self::request::Asked;
 pub(crate) use self::request::api_key;
 use crate::error::Error;
-use crate::provider::{Bill, Chat, Relay, RoutedChat, Said};
-use crate::run::{Engine, Receipt};
-use crate::store::{Purpose, Run};
+use crate::provider::{Bill, Chat, ProviderError, Relay, RoutedChat, Said};
+use crate::run::Engine;
 
 /// Events that wait for the caller; then the provider waits.
 const EVENTS: usize = 64;
@@ -39,6 +46,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// More than any answer costs: an agent is given all that is available, as only it knows its price.
 const WHOLE_BALANCE: i64 = 1_000_000_000_000;
 
+/// A provider's answer that has not begun.
+type Asking<'a> = BoxFuture<'a, Result<RoutedChat, ProviderError>>;
 type Events = mpsc::Sender<Result<ChatEvent, Status>>;
 
 /// How passing an answer through ended.
@@ -72,37 +81,47 @@ impl Engine {
 
     async fn carry_chat(
         self: Arc<Self>,
-        asked: Asked,
+        mut asked: Asked,
         seat: oneshot::Sender<Result<(), Error>>,
         events: Events,
     ) {
-        let run = Run {
-            model_id: asked.model.id,
-            model: asked.model.name.clone(),
-            provider: asked.model.provider.clone(),
-            prompt_tokens: i64::from(asked.estimated_input),
-            api_key_id: asked.api_key_id,
-            ..self.blank_run(Purpose::Chat, asked.user_id, Uuid::nil())
+        let deadline = Instant::now() + LONGEST_CALL;
+        let call = self.call_for(&asked);
+        let wished = asked.chat(call.maximum, self.clock.now());
+        let (reserved, early) = if self.funds.suffice(&call) {
+            let asking = self.providers.chat(&wished).boxed();
+            let (reserved, asking) = self.set_aside_while(&call, asking).await;
+            (reserved, Some(asking))
+        } else {
+            (self.set_aside(&call).await, None)
         };
-        let reserved = match self.open_chat(&run, &asked).await {
+        let reserved = match reserved {
             Ok(reserved) => reserved,
             Err(error) => {
+                drop(early);
                 let _ = seat.send(Err(error));
                 return;
             }
         };
         // A caller that went away closes the events, too.
         let _ = seat.send(Ok(()));
-        let work = Box::pin(self.pass_chat(&run, asked, reserved, &events));
-        let done = self.hold(run.lease(), work).await;
-        if let Err(error) = done.unwrap_or(Err(Error::Interrupted)) {
-            tracing::warn!(run = %run.id, %error, "a chat is left for its lease to run out");
+        let chat = Chat {
+            budget_microdollars: reserved,
+            ..wished.clone()
+        };
+        // With less money than was hoped for it has to be asked for less.
+        let asking = early
+            .filter(|_| reserved == call.maximum)
+            .unwrap_or_else(|| self.providers.chat(&chat).boxed());
+        let passing = self.pass_chat(&call, &asked, &chat, asking, deadline, &events);
+        if let Err(error) = passing.await {
+            tracing::warn!(call = %call.id, %error, "a chat is left for its reservation to run out");
             let _ = events.send(Err(error.into())).await;
         }
     }
 
-    /// The run's row, and the money.
-    async fn open_chat(&self, run: &Run, asked: &Asked) -> Result<i64, Error> {
+    /// What a chat may cost.
+    fn call_for(&self, asked: &Asked) -> Call {
         let candidates = self.catalogue.candidates(&asked.model).into_iter();
         let most = candidates.map(|model| {
             let output = model
@@ -111,173 +130,131 @@ impl Engine {
                 .saturating_mul(asked.choices);
             model.cost(asked.most_input.min(model.context_length), output)
         });
-        let may_be_agent = self.may_be_agent(&asked.model);
-        let maximum = if may_be_agent {
-            Some(WHOLE_BALANCE)
+        let maximum = if self.may_be_agent(&asked.model) {
+            WHOLE_BALANCE
         } else {
-            most.max()
+            most.max().unwrap_or_default()
         };
-        let minimum = asked.model.cost(asked.estimated_input, asked.choices);
-        self.open_call(run, minimum, maximum.unwrap_or_default())
-            .await
+        Call {
+            id: Uuid::now_v7(),
+            user_id: asked.user_id,
+            api_key_id: asked.api_key_id,
+            model_id: asked.model.id,
+            minimum: asked.model.cost(asked.estimated_input, asked.choices),
+            maximum,
+        }
     }
 
-    /// Writes the row of a run without a thread, then sets money aside for it.
-    pub(crate) async fn open_call(
+    /// Sets money aside while the provider is being asked already.
+    async fn set_aside_while<'a>(
         &self,
-        run: &Run,
-        minimum: i64,
-        maximum: i64,
-    ) -> Result<i64, Error> {
-        self.store.insert(run.clone()).await?;
-        let request = ReserveRequest {
-            user_id: run.user_id.to_string(),
-            run_id: run.id.to_string(),
-            model_id: run.model_id,
-            minimum_microdollars: minimum.min(maximum),
-            maximum_microdollars: maximum,
-            open_limit: 0,
-            // Whoever asks in a thread meanwhile does not wait for it.
-            background: true,
-            api_key_id: run.api_key_id.map(|id| id.to_string()).unwrap_or_default(),
-        };
-        match self.backends.reserve(request).await {
-            Ok(reserved) => Ok(reserved),
-            Err(error) => {
-                self.release(run).await?;
-                Err(error)
-            }
+        call: &Call,
+        asking: Asking<'a>,
+    ) -> (Result<i64, Error>, Asking<'a>) {
+        match select(pin!(self.set_aside(call)), asking).await {
+            Either::Left((reserved, asking)) => (reserved, asking),
+            Either::Right((routed, reserving)) => (reserving.await, ready(routed).boxed()),
         }
     }
 
     async fn pass_chat(
         &self,
-        run: &Run,
-        mut asked: Asked,
-        reserved: i64,
+        call: &Call,
+        asked: &Asked,
+        chat: &Chat,
+        asking: Asking<'_>,
+        deadline: Instant,
         events: &Events,
     ) -> Result<(), Error> {
-        let chat = Chat {
-            model: asked.model.clone(),
-            user_id: asked.user_id,
-            body: std::mem::take(&mut asked.body).into(),
-            stream: asked.stream,
-            choices: asked.choices,
-            asked_output: asked.limit,
-            estimated_input: asked.estimated_input,
-            budget_microdollars: reserved,
-            asked_at: run.started_at,
-        };
         if chat.most_output(&asked.model) == 0 {
-            self.release(run).await?;
-            let _ = events.send(Err(Error::BalanceInsufficient.into())).await;
-            return Ok(());
+            return self
+                .refuse(call, Error::BalanceInsufficient.fault(), events)
+                .await;
         }
         let routed = tokio::select! {
-            routed = self.providers.chat(&chat) => routed,
-            () = events.closed() => return self.release(run).await,
+            routed = timeout_at(deadline, asking) => routed,
+            () = events.closed() => return self.book(call, 0).await.map(drop),
         };
         let RoutedChat {
             model,
             provider,
             mut relay,
         } = match routed {
-            Ok(routed) => routed,
-            Err(error) => {
-                self.release(run).await?;
-                let _ = events.send(Err(fault_of(error).into())).await;
-                return Ok(());
-            }
+            Ok(Ok(routed)) => routed,
+            Ok(Err(error)) => return self.refuse(call, fault_of(error), events).await,
+            Err(_) => return self.refuse(call, too_slow(), events).await,
         };
-        let id = format!("chatcmpl-{}", run.id.simple());
+        let id = format!("chatcmpl-{}", call.id.simple());
         let most_tokens = chat.most_output(&model);
-        let mut passage =
-            Passage::new(&id, &asked, &model, most_tokens, self.settings.answer_bytes);
+        let mut passage = Passage::new(&id, asked, &model, most_tokens, self.settings.answer_bytes);
         let head = ChatHead {
             id,
             model: model.name.clone(),
-            provider: provider.clone(),
-        };
-        let passed = if send(events, chat_event::Event::Head(head)).await {
-            pass(&mut relay, &mut passage, events).await
-        } else {
-            Passed::Gone
-        };
-        drop(relay);
-        let run = Run {
-            model_id: model.id,
-            model: model.name.clone(),
             provider,
-            ..run.clone()
         };
+        let passing = pass(head, &mut relay, &mut passage, events);
+        let passed = timeout_at(deadline, passing).await;
+        let passed = passed.unwrap_or_else(|_| Passed::Failed(too_slow()));
+        drop(relay);
         let limits = Limits {
             input: asked.most_input.min(model.context_length),
             output: most_tokens.saturating_mul(asked.choices),
             estimated_input: asked.estimated_input.min(model.context_length),
         };
-        let receipt = receipt(&model, &limits, passage.tally(), &passed);
-        let charged = self.settle_call(&run, &receipt).await;
-        self.end_chat(
-            passed,
-            &passage,
-            &receipt,
-            charged,
-            run.started_at.timestamp(),
-            events,
-        )
-        .await
+        let spent = spent(&model, &limits, passage.tally(), &passed);
+        if let Passed::Ended(_) = passed {
+            let created = chat.asked_at.timestamp();
+            let usage = passage.missing_usage(created, spent.input_tokens, spent.output_tokens);
+            if let Some(usage) = usage {
+                send(events, chat_event::Event::Data(usage)).await;
+            }
+        }
+        let booked = self.book(call, spent.cost_microdollars).await?;
+        end_chat(passed, spent, booked, events).await;
+        Ok(())
     }
 
-    /// Books what a run without a thread cost; says what was charged and what is left.
-    pub(crate) async fn settle_call(
-        &self,
-        run: &Run,
-        receipt: &Receipt,
-    ) -> Result<(i64, i64), Error> {
-        self.record(run, receipt).await?;
-        let settled = self.settle(run, receipt).await?;
-        self.close(run, settled.0, false).await?;
-        Ok(settled)
-    }
-
-    async fn end_chat(
-        &self,
-        passed: Passed,
-        passage: &Passage,
-        receipt: &Receipt,
-        charged: Result<(i64, i64), Error>,
-        created: i64,
-        events: &Events,
-    ) -> Result<(), Error> {
-        let fault = match passed {
-            Passed::Gone => return charged.map(drop),
-            Passed::Failed(fault) => Some(fault),
-            Passed::Ended(_) => None,
-        };
-        let (cost_microdollars, balance_microdollars) = charged?;
-        if let Some(fault) = fault {
-            let _ = events.send(Err(fault.into())).await;
-            return Ok(());
-        }
-        let (input_tokens, output_tokens) = (receipt.input_tokens, receipt.output_tokens);
-        if let Some(usage) = passage.missing_usage(created, input_tokens, output_tokens) {
-            send(events, chat_event::Event::Data(usage)).await;
-        }
-        let end = ChatEnd {
-            usage: Some(Usage {
-                input_tokens,
-                output_tokens,
-            }),
-            cost_microdollars,
-            balance_microdollars,
-        };
-        send(events, chat_event::Event::End(end)).await;
+    /// Gives the money back and says why there is no answer.
+    async fn refuse(&self, call: &Call, fault: Fault, events: &Events) -> Result<(), Error> {
+        self.book(call, 0).await?;
+        let _ = events.send(Err(fault.into())).await;
         Ok(())
     }
 }
 
+async fn end_chat(passed: Passed, spent: Spent, booked: Booked, events: &Events) {
+    match passed {
+        Passed::Gone => {}
+        Passed::Failed(fault) => {
+            let _ = events.send(Err(fault.into())).await;
+        }
+        Passed::Ended(_) => {
+            let end = ChatEnd {
+                usage: Some(Usage {
+                    input_tokens: spent.input_tokens,
+                    output_tokens: spent.output_tokens,
+                }),
+                cost_microdollars: booked.charged,
+                balance_microdollars: booked.balance,
+            };
+            send(events, chat_event::Event::End(end)).await;
+        }
+    }
+}
+
+/// Of a call that was not over when it had to be.
+pub(crate) fn too_slow() -> Fault {
+    Fault::new(
+        Reason::ProviderFailed,
+        "the model's provider did not finish within 15 minutes",
+    )
+}
+
 /// Hands the events on until the end, or until the caller is gone.
-async fn pass(relay: &mut Relay, passage: &mut Passage, events: &Events) -> Passed {
+async fn pass(head: ChatHead, relay: &mut Relay, passage: &mut Passage, events: &Events) -> Passed {
+    if !send(events, chat_event::Event::Head(head)).await {
+        return Passed::Gone;
+    }
     loop {
         let said = tokio::select! {
             said = relay.next() => said,

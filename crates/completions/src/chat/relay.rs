@@ -38,7 +38,6 @@ pub(super) struct Passage {
 pub(super) struct Tally {
     pub(super) text_bytes: u64,
     pub(super) bill: Option<Bill>,
-    pub(super) finish_reason: Option<String>,
     finished: u32,
     events: u64,
     usage_shown: bool,
@@ -176,10 +175,7 @@ impl Tally {
             for part in [&choice.delta, &choice.message].into_iter().flatten() {
                 self.text_bytes += part.bytes();
             }
-            if let Some(reason) = &choice.finish_reason {
-                self.finished += 1;
-                self.finish_reason = Some(reason.chars().take(64).collect());
-            }
+            self.finished += u32::from(choice.finish_reason.is_some());
         }
         if let Some(Usage {
             prompt_tokens: Some(input @ 1..),

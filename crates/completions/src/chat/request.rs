@@ -1,5 +1,6 @@
 //! A request of OpenAI's chat completions, as far as it decides what it may cost.
 
+use chrono::{DateTime, Utc};
 use confab_rpc::completions::ChatRequest;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -7,6 +8,7 @@ use uuid::Uuid;
 
 use crate::catalogue::{Catalogue, MESSAGE_TOKENS, Model, PROMPT_TOKENS};
 use crate::error::Error;
+use crate::provider::Chat;
 use crate::provider::fields::Fields;
 
 const BODY_BYTES: usize = 16 * 1024 * 1024;
@@ -99,6 +101,23 @@ impl Asked {
             most_input: measure.most(),
             body: request.body,
         })
+    }
+}
+
+impl Asked {
+    /// What providers are handed, with the body, which is not needed here any more.
+    pub(super) fn chat(&mut self, budget_microdollars: i64, asked_at: DateTime<Utc>) -> Chat {
+        Chat {
+            model: self.model.clone(),
+            user_id: self.user_id,
+            body: std::mem::take(&mut self.body).into(),
+            stream: self.stream,
+            choices: self.choices,
+            asked_output: self.limit,
+            estimated_input: self.estimated_input,
+            budget_microdollars,
+            asked_at,
+        }
     }
 }
 

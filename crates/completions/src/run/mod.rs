@@ -42,6 +42,7 @@ use uuid::Uuid;
 
 use crate::backends::{Backends, Lanes};
 use crate::catalogue::{Catalogue, Model};
+use crate::chat::Funds;
 use crate::provider::Registry;
 use crate::settings::{ProviderSettings, Settings};
 use crate::store::Store;
@@ -60,6 +61,7 @@ pub(crate) struct Engine {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: Tasks,
+    pub(crate) funds: Funds,
     /// The threads whose summary is being written here.
     pub(crate) summarising: summary::UnderWay,
     /// This process, in the rows it holds.
@@ -89,6 +91,7 @@ impl Engine {
             store: Store::new(database),
             clock,
             tasks,
+            funds: Funds::default(),
             summarising: summary::UnderWay::default(),
             owner: Uuid::new_v4(),
             feeds: Feeds::default(),

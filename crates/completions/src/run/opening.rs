@@ -183,6 +183,8 @@ impl Engine {
             open_limit,
             background: false,
             api_key_id: run.api_key_id.map(|id| id.to_string()).unwrap_or_default(),
+            // The run's own row sees to its end.
+            lifetime_seconds: 0,
         }
     }
 

@@ -65,7 +65,7 @@ pub(crate) enum Purpose {
     Answer,
     #[sea_orm(num_value = 2)]
     Summary,
-    /// A chat or vectors: nothing of it is in a thread.
+    /// A chat or vectors, as earlier versions wrote them down. New ones have no row.
     #[sea_orm(num_value = 3)]
     Chat,
 }

@@ -9,27 +9,27 @@ use tonic::Streaming;
 use crate::raw::{RawServer, Says, Then, says};
 use crate::world::{House, LLAMA, Process};
 
-const DOLLAR: i64 = 1_000_000;
+pub(crate) const DOLLAR: i64 = 1_000_000;
 /// What `LLAMA` costs for 7 tokens read and 5 written: 0.0015 and 0.002 dollars per 1,000.
-const SEVEN_FIVE: i64 = 21;
-const TEXT: &str = "data: {\"id\":\"up\",\"model\":\"up\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Grüße\"}}]}\n\n";
-const STOP: &str =
+pub(crate) const SEVEN_FIVE: i64 = 21;
+pub(crate) const TEXT: &str = "data: {\"id\":\"up\",\"model\":\"up\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Grüße\"}}]}\n\n";
+pub(crate) const STOP: &str =
     "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-const USAGE: &str =
+pub(crate) const USAGE: &str =
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5}}\n\n";
-const DONE: &str = "data: [DONE]\n\n";
+pub(crate) const DONE: &str = "data: [DONE]\n\n";
 
 /// What a chat brought.
 #[derive(Debug)]
-struct Chatted {
-    head: Option<ChatHead>,
-    events: Vec<Value>,
-    end: Result<ChatEnd, Fault>,
+pub(crate) struct Chatted {
+    pub(crate) head: Option<ChatHead>,
+    pub(crate) events: Vec<Value>,
+    pub(crate) end: Result<ChatEnd, Fault>,
 }
 
 impl Chatted {
     /// The text of the first choice.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let texts = self.events.iter().map(|event| {
             let choice = &event["choices"][0];
             let text = choice["delta"]["content"].as_str();
@@ -39,12 +39,12 @@ impl Chatted {
         texts.collect()
     }
 
-    fn fault(self) -> Fault {
+    pub(crate) fn fault(self) -> Fault {
         self.end.unwrap_err()
     }
 }
 
-fn request(user: &User, body: &Value) -> ChatRequest {
+pub(crate) fn request(user: &User, body: &Value) -> ChatRequest {
     ChatRequest {
         user_id: user.id.clone(),
         model_name: "llama3.1:8b".to_owned(),
@@ -58,7 +58,7 @@ fn asking(question: &str) -> Value {
     json!({"model": "anything", "messages": [{"role": "user", "content": question}]})
 }
 
-fn streaming(question: &str) -> Value {
+pub(crate) fn streaming(question: &str) -> Value {
     let mut body = asking(question);
     body["stream"] = json!(true);
     body
@@ -70,7 +70,7 @@ async fn begin(process: &Process, request: ChatRequest) -> Result<Streaming<Chat
     Ok(begun.into_inner())
 }
 
-async fn chat(process: &Process, request: ChatRequest) -> Chatted {
+pub(crate) async fn chat(process: &Process, request: ChatRequest) -> Chatted {
     let mut chatted = Chatted {
         head: None,
         events: Vec::new(),
@@ -109,7 +109,7 @@ async fn chat(process: &Process, request: ChatRequest) -> Chatted {
     }
 }
 
-async fn check(house: &House, process: Process, user: &User, charges: &[i64]) {
+pub(crate) async fn check(house: &House, process: Process, user: &User, charges: &[i64]) {
     process.stop().await;
     assert_eq!(house.charges(user).await, charges);
     house.check_books(user).await;
@@ -382,9 +382,9 @@ async fn a_process_that_dies_leaves_no_money_set_aside() {
         stream.message().await.unwrap();
         assert!(house.account(&ann).await.reserved_microdollars > 0);
         process.kill();
-        house.let_leases_expire();
+        house.let_reservations_expire();
         let other = house.start().await;
-        other.reap().await;
+        house.nothing_is_set_aside(&ann).await;
         check(&house, other, &ann, &[]).await;
     }
 }

@@ -10,6 +10,7 @@ mod cancelling;
 mod chat;
 mod context;
 mod crashes;
+mod early;
 mod embed;
 mod failures;
 mod following;

@@ -158,6 +158,21 @@ impl House {
         self.clock.advance(lease + TimeDelta::seconds(1));
     }
 
+    /// What was set aside for chats runs out.
+    pub(crate) fn let_reservations_expire(&self) {
+        self.clock.advance(TimeDelta::minutes(20));
+    }
+
+    /// Returns when nothing of a user's money is set aside.
+    pub(crate) async fn nothing_is_set_aside(&self, user: &User) {
+        let looking = async {
+            while self.account(user).await.reserved_microdollars > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looking).await.unwrap();
+    }
+
     /// A user with money and grants.
     pub(crate) async fn user(&self, microdollars: i64, models: &[i32]) -> User {
         let request = CreateUserRequest {

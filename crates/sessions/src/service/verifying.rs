@@ -53,8 +53,10 @@ impl Service {
         let (user, session) = match verified.bearer {
             Bearer::User(id) => (self.store.user(id).await?, None),
             Bearer::Session(id, session) => {
-                let session = self.session(session, id).await?;
-                (self.store.user(id).await?, Some(session))
+                let now = self.clock.now();
+                let found = self.store.user_in_session(id, session, now).await?;
+                let (user, session) = found.ok_or(Error::TokenInvalid)?;
+                (Some(user), Some(session))
             }
             Bearer::Outside(identity) => {
                 let now = self.clock.now();
@@ -73,9 +75,10 @@ impl Service {
     async fn read_key(&self, secret: &str) -> Result<Proof, Error> {
         let found = self.store.api_key_hashed(opaque::hash(secret)).await?;
         let now = self.clock.now();
-        let key = found.ok_or(Error::TokenInvalid)?.good(now)?;
+        let (key, user) = found.ok_or(Error::TokenInvalid)?;
+        let key = key.good(now)?;
         Ok(Proof {
-            user: self.store.user(key.user_id).await?,
+            user: Some(user),
             session: None,
             expires_at: key.expires_at,
             connection_ends_at: key.connection_ends_at(now),

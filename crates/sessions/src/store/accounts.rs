@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use confab_database::violated_unique;
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, NotSet, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr,
+    EntityTrait, FromQueryResult, NotSet, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Set,
 };
 use uuid::Uuid;
 
@@ -22,6 +24,8 @@ pub(crate) struct NewReservation {
     /// Who asks, when it is a program.
     pub(crate) api_key_id: Option<Uuid>,
     pub(crate) wish: Wish,
+    /// When it is released if nobody has settled it.
+    pub(crate) expires_at: Option<DateTime<Utc>>,
 }
 
 /// How a reservation ended.
@@ -30,6 +34,8 @@ pub(crate) struct Settled {
     pub(crate) charged: i64,
     /// As it is now.
     pub(crate) account: Account,
+    /// What the account and the key's budget leave.
+    pub(crate) available: i64,
 }
 
 impl Store {
@@ -91,7 +97,7 @@ impl Store {
             booked_at: Set(now),
         };
         entry.insert(&transaction).await?;
-        save(&transaction, user, account).await?;
+        save(&transaction, user.id, account).await?;
         transaction.commit().await?;
         Ok(account)
     }
@@ -105,21 +111,16 @@ impl Store {
     ) -> Result<i64, Error> {
         let transaction = self.database.begin().await?;
         let user = lock_user(&transaction, new.user_id).await?;
-        let earlier = reservation::Entity::find_by_id(new.run_id)
-            .one(&transaction)
-            .await?;
-        match earlier {
-            Some(row) if row.user_id == new.user_id => return Ok(row.amount_microdollars),
-            Some(_) => return Err(Error::Invalid(FOREIGN_RUN)),
-            None => {}
+        let found = Found::of(&transaction, &new).await?;
+        if let Some(amount) = found.earlier(new.user_id)? {
+            return Ok(amount);
         }
-        let mut budget = entitle(&transaction, &new, now).await?;
-        let open = reservation::Entity::find()
-            .filter(reservation::Column::UserId.eq(new.user_id))
-            .filter(reservation::Column::SettledAt.is_null())
-            .filter(reservation::Column::Background.eq(false))
-            .count(&transaction)
-            .await?;
+        let mut budget = entitle(&transaction, &new, &found, now).await?;
+        let open = if new.wish.is_limited() {
+            open_reservations(&transaction, new.user_id).await?
+        } else {
+            0
+        };
         let mut account = Account::from(&user);
         let amount = account.reserve(&mut budget, new.wish, open)?;
         let row = reservation::ActiveModel {
@@ -131,9 +132,13 @@ impl Store {
             api_key_id: Set(new.api_key_id),
             opened_at: Set(now),
             settled_at: Set(None),
+            expires_at: Set(new.expires_at),
         };
-        row.insert(&transaction).await.map_err(run_collision)?;
-        save(&transaction, user, account).await?;
+        reservation::Entity::insert(row)
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(run_collision)?;
+        save(&transaction, user.id, account).await?;
         if let Some(key) = new.api_key_id {
             api_keys::save_budget(&transaction, key, budget).await?;
         }
@@ -160,18 +165,19 @@ impl Store {
         let user = lock_user(&transaction, held.user_id).await?;
         let mut account = Account::from(&user);
         let user_id = user.id;
-        if let Some(charged) = held.charged_microdollars {
-            return Ok(Settled {
-                user_id,
-                charged,
-                account,
-            });
-        }
         let key = match held.api_key_id {
             Some(key) => api_keys::find(&transaction, user_id, key).await?,
             None => None,
         };
         let mut budget = key.map_or_else(Budget::unlimited, |key| key.budget);
+        if let Some(charged) = held.charged_microdollars {
+            return Ok(Settled {
+                user_id,
+                charged,
+                account,
+                available: account.available_within(budget),
+            });
+        }
         let charged = account.settle(&mut budget, held.amount_microdollars, cost);
         if charged > 0 {
             let entry = ledger::ActiveModel {
@@ -184,16 +190,23 @@ impl Store {
                 api_key_id: Set(held.api_key_id),
                 booked_at: Set(now),
             };
-            entry.insert(&transaction).await?;
+            ledger::Entity::insert(entry)
+                .exec_without_returning(&transaction)
+                .await?;
         }
         if let Some(key) = held.api_key_id {
             api_keys::save_budget(&transaction, key, budget).await?;
         }
-        let mut row: reservation::ActiveModel = held.into();
-        row.charged_microdollars = Set(Some(charged));
-        row.settled_at = Set(Some(now));
-        row.update(&transaction).await?;
-        save(&transaction, user, account).await?;
+        reservation::Entity::update_many()
+            .col_expr(
+                reservation::Column::ChargedMicrodollars,
+                Expr::value(charged),
+            )
+            .col_expr(reservation::Column::SettledAt, Expr::value(now))
+            .filter(reservation::Column::RunId.eq(run_id))
+            .exec(&transaction)
+            .await?;
+        save(&transaction, user_id, account).await?;
         transaction.commit().await?;
         if charged < cost {
             tracing::warn!(
@@ -206,14 +219,73 @@ impl Store {
             user_id,
             charged,
             account,
+            available: account.available_within(budget),
         })
     }
+}
+
+/// What is there for a reservation before it is made.
+#[derive(FromQueryResult)]
+struct Found {
+    /// Whose reservation the run has already, and of how much.
+    holder: Option<Uuid>,
+    amount: Option<i64>,
+    /// The model, if the user may ask it.
+    granted: Option<i32>,
+}
+
+impl Found {
+    /// Looks with the user's row locked: nobody of theirs reserves in between.
+    async fn of(transaction: &DatabaseTransaction, new: &NewReservation) -> Result<Self, Error> {
+        use model_grant::{Column as Grant, Entity as Grants};
+        use reservation::{Column as Held, Entity as Reservations};
+        use user_account::{Column as User, Entity as Users};
+        let granted = Condition::all()
+            .add(Expr::col((Grants, Grant::UserId)).eq(new.user_id))
+            .add(Expr::col((Grants, Grant::ModelId)).eq(new.model_id));
+        let query = Query::select()
+            .expr_as(Expr::col((Reservations, Held::UserId)), "holder")
+            .expr_as(
+                Expr::col((Reservations, Held::AmountMicrodollars)),
+                "amount",
+            )
+            .expr_as(Expr::col((Grants, Grant::ModelId)), "granted")
+            .from(Users)
+            .left_join(
+                Reservations,
+                Expr::col((Reservations, Held::RunId)).eq(new.run_id),
+            )
+            .left_join(Grants, granted)
+            .and_where(Expr::col((Users, User::Id)).eq(new.user_id))
+            .to_owned();
+        let statement = transaction.get_database_backend().build(&query);
+        let found = Self::find_by_statement(statement).one(transaction).await?;
+        found.ok_or(Error::UserNotFound)
+    }
+
+    fn earlier(&self, user_id: Uuid) -> Result<Option<i64>, Error> {
+        match self.holder {
+            Some(holder) if holder != user_id => Err(Error::Invalid(FOREIGN_RUN)),
+            _ => Ok(self.amount),
+        }
+    }
+}
+
+/// How many reservations a limit counts.
+async fn open_reservations(transaction: &DatabaseTransaction, user_id: Uuid) -> Result<u64, DbErr> {
+    reservation::Entity::find()
+        .filter(reservation::Column::UserId.eq(user_id))
+        .filter(reservation::Column::SettledAt.is_null())
+        .filter(reservation::Column::Background.eq(false))
+        .count(transaction)
+        .await
 }
 
 /// Checks that a user who is locked may ask the model, through the key when there is one; gives what that may cost.
 async fn entitle(
     transaction: &DatabaseTransaction,
     new: &NewReservation,
+    found: &Found,
     now: DateTime<Utc>,
 ) -> Result<Budget, Error> {
     let key = match new.api_key_id {
@@ -224,10 +296,9 @@ async fn entitle(
         }
         None => None,
     };
-    model_grant::Entity::find_by_id((new.user_id, new.model_id))
-        .one(transaction)
-        .await?
-        .filter(|_| key.as_ref().is_none_or(|key| key.may_ask(new.model_id)))
+    found
+        .granted
+        .filter(|model| key.as_ref().is_none_or(|key| key.may_ask(*model)))
         .ok_or(Error::ModelNotGranted)?;
     Ok(key.map_or_else(Budget::unlimited, |key| key.budget))
 }
@@ -245,13 +316,21 @@ fn run_collision(error: DbErr) -> Error {
 /// Writes a locked user's money back, both columns at once as the table's check wants it.
 async fn save(
     transaction: &DatabaseTransaction,
-    user: user_account::Model,
+    user_id: Uuid,
     account: Account,
 ) -> Result<(), DbErr> {
-    let mut row: user_account::ActiveModel = user.into();
-    row.balance_microdollars = Set(account.balance);
-    row.reserved_microdollars = Set(account.reserved);
-    row.update(transaction).await?;
+    user_account::Entity::update_many()
+        .col_expr(
+            user_account::Column::BalanceMicrodollars,
+            Expr::value(account.balance),
+        )
+        .col_expr(
+            user_account::Column::ReservedMicrodollars,
+            Expr::value(account.reserved),
+        )
+        .filter(user_account::Column::Id.eq(user_id))
+        .exec(transaction)
+        .await?;
     Ok(())
 }
 

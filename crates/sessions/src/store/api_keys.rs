@@ -5,18 +5,20 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    FromQueryResult, JoinType, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select, Set,
 };
 use uuid::Uuid;
 
-use super::entity::{api_key, api_key_model, model_grant};
+use super::entity::{api_key, api_key_model, model_grant, user_account};
+use super::grants::{GRANTED, listed, models_granted, models_in};
 use super::{Store, lock_user};
 use crate::account::Budget;
 use crate::api_key::{ApiKey, KEYS, Scope};
 use crate::error::Error;
+use crate::user::User;
 
 impl Store {
     /// Keeps a new key of a user's who may ask all of its models.
@@ -84,14 +86,17 @@ impl Store {
         revoked.ok_or(Error::ApiKeyNotFound)
     }
 
-    /// The key of a secret with this hash.
-    pub(crate) async fn api_key_hashed(&self, hash: Vec<u8>) -> Result<Option<ApiKey>, Error> {
-        let read = self.database.read();
-        let row = api_key::Entity::find()
+    /// The key of a secret with this hash, and its user.
+    pub(crate) async fn api_key_hashed(
+        &self,
+        hash: Vec<u8>,
+    ) -> Result<Option<(ApiKey, User)>, Error> {
+        let found = KeyAndUser::selected(api_key::Entity::find())
             .filter(api_key::Column::Hash.eq(hash))
-            .one(read)
+            .into_model::<KeyAndUser>()
+            .one(self.database.read())
             .await?;
-        Ok(with_models(read, row).await?)
+        Ok(found.map(KeyAndUser::split))
     }
 }
 
@@ -101,11 +106,13 @@ pub(super) async fn find(
     user_id: Uuid,
     id: Uuid,
 ) -> Result<Option<ApiKey>, DbErr> {
-    let row = of(user_id)
+    let found = of(user_id)
         .filter(api_key::Column::Id.eq(id))
+        .expr_as(models_of_key(), KEY_MODELS)
+        .into_model::<KeyAndModels>()
         .one(connection)
         .await?;
-    with_models(connection, row).await
+    Ok(found.map(|found| key(found.row, models_in(found.key_models))))
 }
 
 /// Writes down what a key, whose user's row is locked, has spent and set aside; both columns at once as the table's
@@ -115,17 +122,22 @@ pub(super) async fn save_budget(
     id: Uuid,
     budget: Budget,
 ) -> Result<(), DbErr> {
-    let row = api_key::ActiveModel {
-        id: Set(id),
-        spent_microdollars: Set(budget.spent),
-        reserved_microdollars: Set(budget.reserved),
-        ..Default::default()
-    };
-    row.update(transaction).await?;
+    api_key::Entity::update_many()
+        .col_expr(
+            api_key::Column::SpentMicrodollars,
+            Expr::value(budget.spent),
+        )
+        .col_expr(
+            api_key::Column::ReservedMicrodollars,
+            Expr::value(budget.reserved),
+        )
+        .filter(api_key::Column::Id.eq(id))
+        .exec(transaction)
+        .await?;
     Ok(())
 }
 
-fn of(user_id: Uuid) -> sea_orm::Select<api_key::Entity> {
+fn of(user_id: Uuid) -> Select<api_key::Entity> {
     api_key::Entity::find().filter(api_key::Column::UserId.eq(user_id))
 }
 
@@ -166,16 +178,62 @@ async fn insert(
     Ok(())
 }
 
-async fn with_models(
-    connection: &impl ConnectionTrait,
-    row: Option<api_key::Model>,
-) -> Result<Option<ApiKey>, DbErr> {
-    let Some(row) = row else {
-        return Ok(None);
-    };
-    let models = models_of(connection, [row.id]).await?;
-    let models = models.into_values().next().unwrap_or_default();
-    Ok(Some(key(row, models)))
+const KEY_MODELS: &str = "key_models";
+
+/// The models of the key in the row, for [`models_in`].
+fn models_of_key() -> SimpleExpr {
+    let of_key = Expr::col((api_key_model::Entity, api_key_model::Column::KeyId))
+        .equals((api_key::Entity, api_key::Column::Id));
+    listed(
+        api_key_model::Entity,
+        api_key_model::Column::ModelId,
+        of_key,
+    )
+}
+
+#[derive(FromQueryResult)]
+struct KeyAndModels {
+    #[sea_orm(nested)]
+    row: api_key::Model,
+    key_models: Option<String>,
+}
+
+/// A key and its user, from one row.
+#[derive(FromQueryResult)]
+struct KeyAndUser {
+    #[sea_orm(nested)]
+    row: api_key::Model,
+    key_models: Option<String>,
+    number: i64,
+    username: String,
+    user_created_at: DateTime<Utc>,
+    granted: Option<String>,
+}
+
+impl KeyAndUser {
+    fn selected(keys: Select<api_key::Entity>) -> Select<api_key::Entity> {
+        use user_account::{Column as User, Entity as Users};
+        let user = api_key::Entity::belongs_to(Users)
+            .from(api_key::Column::UserId)
+            .to(User::Id);
+        keys.join(JoinType::InnerJoin, user.into())
+            .expr_as(models_of_key(), KEY_MODELS)
+            .column(User::Number)
+            .column(User::Username)
+            .column_as(User::CreatedAt, "user_created_at")
+            .expr_as(models_granted(), GRANTED)
+    }
+
+    fn split(self) -> (ApiKey, User) {
+        let user = User {
+            id: self.row.user_id,
+            number: self.number,
+            username: self.username,
+            models: models_in(self.granted),
+            created_at: self.user_created_at,
+        };
+        (key(self.row, models_in(self.key_models)), user)
+    }
 }
 
 /// The models of each key, ascending.

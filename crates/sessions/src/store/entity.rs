@@ -88,6 +88,8 @@ pub(super) mod reservation {
         pub(crate) api_key_id: Option<Uuid>,
         pub(crate) opened_at: DateTimeUtc,
         pub(crate) settled_at: Option<DateTimeUtc>,
+        /// When it is released if it is still open; null: never.
+        pub(crate) expires_at: Option<DateTimeUtc>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -6,6 +6,7 @@ mod accounts;
 mod api_keys;
 mod attempts;
 mod entity;
+mod grants;
 mod identities;
 mod keys;
 mod profiles;

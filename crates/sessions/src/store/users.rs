@@ -5,15 +5,18 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use confab_database::violated_unique;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    NotSet, QueryFilter, QueryOrder, QuerySelect, Select, Set,
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
+    JoinType, NotSet, QueryFilter, QueryOrder, QuerySelect, Select, Set,
 };
 use uuid::Uuid;
 
 use super::entity::ledger::Kind;
 use super::entity::{ledger, model_grant, user_account};
+use super::grants::{GRANTED, models_granted, models_in};
+use super::sign_in_entity::sign_in_session;
 use super::{Store, lock_user};
 use crate::error::Error;
+use crate::sign_in::Session;
 use crate::user::{User, Username};
 
 /// What a user starts with.
@@ -53,13 +56,43 @@ impl Store {
     }
 
     async fn find(&self, query: Select<user_account::Entity>) -> Result<Option<User>, Error> {
-        match query.one(self.database.read()).await? {
-            Some(user) => {
-                let models = grants(self.database.read(), user.id).await?;
-                Ok(Some(with_models(user, models)))
-            }
-            None => Ok(None),
-        }
+        let found = query
+            .expr_as(models_granted(), GRANTED)
+            .into_model::<UserAndModels>()
+            .one(self.database.read())
+            .await?;
+        Ok(found.map(|found| with_models(found.user, models_in(found.granted))))
+    }
+
+    /// A user, if this sign-in session is theirs and goes on.
+    pub(crate) async fn user_in_session(
+        &self,
+        id: Uuid,
+        session: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<Option<(User, Session)>, Error> {
+        use sign_in_session::{Column, Entity};
+        let sessions = user_account::Entity::belongs_to(Entity)
+            .from(user_account::Column::Id)
+            .to(Column::UserId);
+        let found = user_account::Entity::find_by_id(id)
+            .join(JoinType::InnerJoin, sessions.into())
+            .filter(Column::Id.eq(session))
+            .filter(Column::EndedAt.is_null())
+            .filter(Column::ExpiresAt.gt(now))
+            .expr_as(models_granted(), GRANTED)
+            .column_as(Column::ExpiresAt, "ends_at")
+            .into_model::<UserInSession>()
+            .one(self.database.read())
+            .await?;
+        Ok(found.map(|found| {
+            let session = Session {
+                id: session,
+                user_id: id,
+                expires_at: found.ends_at,
+            };
+            (with_models(found.user, models_in(found.granted)), session)
+        }))
     }
 
     /// Users by ascending number.
@@ -154,15 +187,19 @@ async fn insert_grants(
     Ok(())
 }
 
-async fn grants(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<Vec<i32>, DbErr> {
-    model_grant::Entity::find()
-        .filter(model_grant::Column::UserId.eq(user_id))
-        .order_by_asc(model_grant::Column::ModelId)
-        .select_only()
-        .column(model_grant::Column::ModelId)
-        .into_tuple()
-        .all(connection)
-        .await
+#[derive(FromQueryResult)]
+struct UserAndModels {
+    #[sea_orm(nested)]
+    user: user_account::Model,
+    granted: Option<String>,
+}
+
+#[derive(FromQueryResult)]
+struct UserInSession {
+    #[sea_orm(nested)]
+    user: user_account::Model,
+    granted: Option<String>,
+    ends_at: DateTime<Utc>,
 }
 
 pub(super) fn with_models(user: user_account::Model, models: Vec<i32>) -> User {

@@ -252,6 +252,7 @@ async fn a_budget_bounds_what_is_held_and_what_is_paid() {
 
         let settled = house.settle(run_of(&first), 20).await.unwrap();
         assert_eq!(settled.charged_microdollars, 20);
+        assert_eq!(settled.available_microdollars, 100 - 20 - 40);
         assert_eq!(house.spent(&ann, &key).await, (20, 20));
         // 40 are held, and 40 of the budget are left: the rest is not paid, though the user has more.
         for _ in 0..2 {

@@ -34,6 +34,7 @@ pub(crate) fn wish(user: &User, run: Uuid, minimum: i64, maximum: i64) -> Reserv
         open_limit: 0,
         background: false,
         api_key_id: String::new(),
+        lifetime_seconds: 0,
     }
 }
 

@@ -91,6 +91,10 @@ async fn what_cannot_be_reserved_or_settled_is_refused() {
                 run_id: "1".to_owned(),
                 ..wish(&ann, run, 0, 1)
             },
+            ReserveRequest {
+                lifetime_seconds: 3_601,
+                ..wish(&ann, run, 0, 1)
+            },
             wish(&ann, run, -1, 1),
             wish(&ann, run, 0, -1),
         ];
