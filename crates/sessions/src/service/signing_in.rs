@@ -24,6 +24,10 @@ impl Service {
         if !self.registration.open {
             return Err(Error::RegistrationClosed);
         }
+        if request.deposit_microdollars < 0 {
+            return Err(Error::Invalid("deposit_microdollars must not be negative"));
+        }
+        let granted = &self.registration;
         let username = Username::parse(&request.username)?;
         let email = Email::parse(&request.email)?;
         let password = Password::choose(
@@ -40,8 +44,10 @@ impl Service {
         let new = NewUser {
             id: Uuid::now_v7(),
             username,
-            models: model_set(self.registration.models.clone())?,
-            deposit: self.registration.deposit_microdollars,
+            models: model_set([&granted.models[..], &request.models].concat())?,
+            deposit: granted
+                .deposit_microdollars
+                .saturating_add(request.deposit_microdollars),
             created_at: self.clock.now(),
         };
         let hash = self.passwords.hash(password).await?;

@@ -1,12 +1,12 @@
 //! Registering, signing in, staying signed in, signing out.
 
 use chrono::TimeDelta;
-use confab_rpc::Reason;
 use confab_rpc::sessions::sign_out_request::By;
 use confab_rpc::sessions::{
     ListRevocationsRequest, RefreshRequest, RegisterRequest, Revocation, SignOutRequest, SignedIn,
     User, sign_in_request,
 };
+use confab_rpc::{Fault, Reason};
 use sea_orm::{ConnectionTrait, Statement};
 use tonic::Status;
 
@@ -73,6 +73,22 @@ async fn a_newcomer_gets_what_the_operator_grants_and_signs_in_by_name_or_addres
             assert!(!verified.session_id.is_empty());
             assert_eq!(verified.connection_seconds, 2_592_000);
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_may_be_given_more_than_the_operator_grants_everybody() {
+    for house in both().await {
+        let endowed = |deposit_microdollars| RegisterRequest {
+            models: vec![9, 4],
+            deposit_microdollars,
+            ..newcomer("ann", "")
+        };
+        let refused = house.register(endowed(-1)).await.unwrap_err();
+        assert_eq!(Fault::from(refused).reason, Reason::Invalid);
+        let user = house.register(endowed(7)).await.unwrap();
+        assert_eq!(user.models, [4, 8, 9]);
+        assert_eq!(house.account(&user).await.balance_microdollars, 5 + 7);
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) async fn register(
         email: body.email.unwrap_or_default(),
         fullname: body.fullname.unwrap_or_default(),
         phone_number: body.phone_number.unwrap_or_default(),
+        ..RegisterRequest::default()
     };
     let user = gateway.backends.sessions().register(new).await?;
     let user = user.into_inner().into();

@@ -3,8 +3,7 @@
 use actix_web::cookie::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use confab_rpc::sessions::{
-    DepositRequest, GrantModelsRequest, ListUsersRequest, RegisterRequest, SignInRequest, User,
-    get_user_request, sign_in_request,
+    ListUsersRequest, RegisterRequest, SignInRequest, User, get_user_request, sign_in_request,
 };
 use confab_rpc::{Fault, Reason, time};
 use secrecy::{ExposeSecret, SecretString};
@@ -85,7 +84,7 @@ pub(super) async fn create(
         crate::AuthMode::Token => {
             let password = new.password;
             let password = password.ok_or_else(|| Problem::bad_input("password is needed"))?;
-            make(&gateway, &new.username, &password).await?
+            make(&gateway, newcomer(&new.username, &password)).await?
         }
         crate::AuthMode::Open => register_openly(&gateway, &room, new).await?,
     };
@@ -114,12 +113,15 @@ pub(super) async fn register(
     create(request, payload, gateway, room).await
 }
 
-async fn make(gateway: &Gateway, username: &str, password: &SecretString) -> Result<User, Fault> {
-    let new = RegisterRequest {
+fn newcomer(username: &str, password: &SecretString) -> RegisterRequest {
+    RegisterRequest {
         username: username.to_owned(),
         password: password.expose_secret().to_owned(),
         ..RegisterRequest::default()
-    };
+    }
+}
+
+async fn make(gateway: &Gateway, new: RegisterRequest) -> Result<User, Fault> {
     Ok(gateway
         .backends
         .sessions()
@@ -135,46 +137,28 @@ async fn register_openly(
     room: &Room,
     new: wire::Credentials,
 ) -> Result<User, Problem> {
-    let name = &new.username;
+    // With what its first question takes.
+    let endowed = |password: &SecretString| RegisterRequest {
+        models: room.settings.open_models.clone(),
+        deposit_microdollars: room.settings.open_deposit_microdollars,
+        ..newcomer(&new.username, password)
+    };
     let chosen = match &new.password {
-        Some(password) => Some(make(gateway, name, password).await),
+        Some(password) => Some(make(gateway, endowed(password)).await),
         None => None,
     };
     let user = match chosen {
         Some(Err(fault)) if fault.reason != Reason::Invalid => return Err(fault.into()),
         Some(Ok(user)) => user,
         // Only the name can be wrong now.
-        Some(Err(_)) | None => make(gateway, name, &unknown_password()).await?,
+        Some(Err(_)) | None => make(gateway, endowed(&unknown_password())).await?,
     };
-    endow(gateway, room, &user).await?;
     Ok(user)
 }
 
 fn unknown_password() -> SecretString {
     let (one, two) = (Uuid::new_v4().simple(), Uuid::new_v4().simple());
     format!("{one}{two}").into()
-}
-
-/// Gives a new user what the settings say, so that its first question can be answered.
-async fn endow(gateway: &Gateway, room: &Room, user: &User) -> Result<(), Problem> {
-    let mut sessions = gateway.backends.sessions();
-    if !room.settings.open_models.is_empty() {
-        let models = user.models.iter().chain(&room.settings.open_models);
-        let grant = GrantModelsRequest {
-            user_id: user.id.clone(),
-            models: models.copied().collect(),
-        };
-        sessions.grant_models(grant).await?;
-    }
-    if room.settings.open_deposit_microdollars > 0 {
-        let deposit = DepositRequest {
-            user_id: user.id.clone(),
-            amount_microdollars: room.settings.open_deposit_microdollars,
-            key: format!("conversations:{}", user.id),
-        };
-        sessions.deposit(deposit).await?;
-    }
-    Ok(())
 }
 
 /// Finds a user by name; what is all digits and nobody's name is a number.
