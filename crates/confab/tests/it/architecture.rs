@@ -95,6 +95,10 @@ const TABLE: &[Room] = &[
         name: "testkit",
         may_import: &["confab", "database", "rpc", "runtime"],
     },
+    Room {
+        name: "chaos",
+        may_import: &["confab", "rpc", "runtime", "testkit"],
+    },
 ];
 
 /// Outside crates that only some of ours may name, by the start of their name.

@@ -1,0 +1,3 @@
+//! Runs scenarios: `confab-chaos --help`.
+
+fn main() {}

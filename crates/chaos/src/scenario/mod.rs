@@ -1,0 +1,1 @@
+//! What goes wrong: a file for each kind of fault.

@@ -1,0 +1,1 @@
+//! The scenarios that every change has to pass, and the checks of the checker.
