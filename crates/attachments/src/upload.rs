@@ -50,6 +50,8 @@ impl Service {
         let attachment = self.describe(&upload, commit)?;
         let at = attachment.created_at.into();
         upload.incoming.finish(upload.size, at).await?;
+        #[cfg(feature = "faults")]
+        fail::fail_point!("after_blob_before_row");
         // From here on the row may exist even if no answer comes. A file too many is swept, a file too few is a loss.
         let id = attachment.id;
         let inserted = self.store.insert(attachment, &readers, self.quota_bytes);

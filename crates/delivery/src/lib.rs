@@ -7,7 +7,7 @@
 
 mod broker;
 #[cfg(feature = "faults")]
-pub mod faults;
+mod faults;
 mod gateway;
 mod memory;
 mod settings;
@@ -23,7 +23,7 @@ pub use gateway::{GatewayId, GatewayIdError};
 pub use settings::{Settings, SettingsError};
 
 /// Where a message goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum To {
     /// To every gateway there is.
     All,
@@ -61,7 +61,7 @@ pub enum DeliveryError {
 pub struct Delivery {
     way: Way,
     #[cfg(feature = "faults")]
-    faults: Option<faults::Faults>,
+    faults: faults::Faults,
 }
 
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ impl Delivery {
         Ok(Self {
             way,
             #[cfg(feature = "faults")]
-            faults: None,
+            faults: faults::Faults::default(),
         })
     }
 
@@ -95,10 +95,7 @@ impl Delivery {
         events: Events,
     ) -> impl Future<Output = Result<(), DeliveryError>> + Send + use<> {
         #[cfg(feature = "faults")]
-        let events = match &self.faults {
-            Some(faults) => faults.apply(events),
-            None => events,
-        };
+        let events = self.faults.apply(to, events);
         let confirmation = match &self.way {
             Way::Memory(memory) => {
                 memory.publish(to, events);

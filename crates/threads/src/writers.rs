@@ -127,7 +127,11 @@ impl Writer {
 
     async fn commit(&mut self, entries: Vec<NewEntry>, tickets: Vec<Ticket>) {
         match self.append(&entries).await {
-            Ok(outcomes) => self.answer(outcomes, tickets),
+            Ok(outcomes) => {
+                #[cfg(feature = "faults")]
+                fail::fail_point!("after_commit_before_ack");
+                self.answer(outcomes, tickets);
+            }
             Err(failure) if failure.is_about_rows() => self.commit_each(entries, tickets).await,
             Err(failure) => {
                 let fault = Fault::from(Error::Database(failure.into_cause()));

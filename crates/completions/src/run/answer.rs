@@ -63,6 +63,8 @@ impl Engine {
                     if !self.grow(feed, text) {
                         return Read::Full;
                     }
+                    #[cfg(feature = "faults")]
+                    fail::fail_point!("mid_stream");
                 }
                 Ok(Piece::End(end)) => return Read::Ended(end),
                 Err(error) => return Read::Failed(error),

@@ -1,6 +1,7 @@
 //! Who may import whom: the table of `crates/README.md`, compared with what cargo sees.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
@@ -174,4 +175,29 @@ fn outside_crates_stay_in_the_rooms_that_may_name_them() {
             );
         }
     }
+}
+
+/// What is linked into a package when it is built as it ships.
+fn linked(package: &str) -> String {
+    let output = Command::new(env!("CARGO"))
+        // What a build that is not told otherwise does: features are those that the package asks for.
+        .env("CARGO_RESOLVER_FEATURE_UNIFICATION", "selected")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["tree", "--offline", "--edges", "normal", "--prefix", "none"])
+        .args(["--format", "{p} {f}", "--package", package])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn what_ships_cannot_be_broken_on_purpose() {
+    let has_failpoints = |package| {
+        let linked = linked(package);
+        let mut crates = linked.lines();
+        crates.any(|line| line.starts_with("fail v") || line.contains("faults"))
+    };
+    assert!(!has_failpoints("confab"));
+    assert!(has_failpoints("confab-chaos"), "they would have been seen");
 }

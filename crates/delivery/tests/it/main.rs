@@ -2,8 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod broker;
-#[cfg(feature = "faults")]
-mod faults;
 mod proxy;
 mod ways;
 

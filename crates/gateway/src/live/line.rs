@@ -1,5 +1,8 @@
 //! The rule by which one thread's entries become one line without holes or repetitions, whatever hints do.
 
+#[cfg(feature = "faults")]
+mod faults;
+
 use std::collections::BTreeMap;
 
 /// Hints that wait for a hole to be read; further ones are only remembered by how far the log goes.
@@ -14,6 +17,8 @@ pub(super) struct Line<T> {
     /// How far the log is known to go.
     tail: i64,
     reading: bool,
+    #[cfg(feature = "faults")]
+    gone: std::collections::BTreeSet<i64>,
 }
 
 impl<T> Line<T> {
@@ -24,6 +29,8 @@ impl<T> Line<T> {
             waiting: BTreeMap::new(),
             tail: seq,
             reading: false,
+            #[cfg(feature = "faults")]
+            gone: std::collections::BTreeSet::new(),
         }
     }
 
@@ -40,6 +47,8 @@ impl<T> Line<T> {
 
     /// Takes an entry, or gives it back when it has left or waits already, or too much waits.
     pub(super) fn offer(&mut self, seq: i64, item: T) -> Result<(), T> {
+        #[cfg(feature = "faults")]
+        self.misplace(seq);
         if seq <= self.seq || self.waiting.contains_key(&seq) {
             return Err(item);
         }
@@ -58,6 +67,10 @@ impl<T> Line<T> {
 
     /// The log is said to go up to `seq`.
     pub(super) fn note(&mut self, seq: i64) {
+        #[cfg(feature = "faults")]
+        if faults::is_on("no_repair") {
+            return;
+        }
         self.tail = self.tail.max(seq);
     }
 

@@ -81,7 +81,11 @@ async fn carry(queue: Arc<Queue>, mut directory: Directory, delivery: Delivery) 
     let mut under_way = FuturesOrdered::new();
     loop {
         tokio::select! {
-            Some(count) = under_way.next() => queue.settle(count),
+            Some(count) = under_way.next() => {
+                #[cfg(feature = "faults")]
+                fail::fail_point!("after_publish_before_mark");
+                queue.settle(count);
+            }
             batch = queue.take(), if under_way.len() < IN_FLIGHT => {
                 let count = batch.len();
                 let known = directory.look(&batch).await;

@@ -283,6 +283,12 @@ impl Listeners {
                 thread.audience.insert(newcomer.to_owned(), entry.seq - 1);
             }
         }
+        #[cfg(feature = "faults")]
+        if fail::eval("no_membership", |_| ()).is_some() {
+            for id in self.users.keys() {
+                thread.audience.entry(id.clone()).or_insert(0);
+            }
+        }
         let mut shown: Vec<Option<Announcement>> = vec![None; self.rooms.len()];
         for (id, from) in &thread.audience {
             let Some(user) = self.users.get(id).filter(|_| entry.seq > *from) else {

@@ -44,6 +44,8 @@ impl Batch<'_> {
             self.insert(chunk).await?;
             rest = others;
         }
+        #[cfg(feature = "faults")]
+        self.lose(&rows).await?;
         let stored = rows.into_iter().zip(entries).map(|(row, (new, _))| Stored {
             row,
             place: new.place,
@@ -135,6 +137,20 @@ impl Batch<'_> {
             row.id = *ids
                 .get(&(row.thread, row.seq))
                 .ok_or(DbErr::RecordNotInserted)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is answered is not there.
+#[cfg(feature = "faults")]
+impl Batch<'_> {
+    async fn lose(&self, rows: &[entry::Model]) -> Result<(), DbErr> {
+        use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+        if fail::eval("ack_before_commit", |_| ()).is_some() {
+            let ids = rows.iter().map(|row| row.id);
+            let lost = entry::Entity::delete_many().filter(entry::Column::Id.is_in(ids));
+            lost.exec(self.transaction).await?;
         }
         Ok(())
     }
