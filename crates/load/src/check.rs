@@ -1,5 +1,6 @@
 //! Whether what was received is right: each once, in order, without a hole.
 
+use std::ops::Add;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
@@ -36,6 +37,20 @@ impl Wrongs {
     }
 }
 
+impl Add for Wrongs {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            doubled: self.doubled + other.doubled,
+            reordered: self.reordered + other.reordered,
+            gaps: self.gaps + other.gaps,
+            lost: self.lost + other.lost,
+            errors: self.errors + other.errors,
+        }
+    }
+}
+
 impl Checks {
     pub(crate) fn now(&self) -> Wrongs {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -52,8 +67,24 @@ impl Checks {
         self.lost.fetch_add(count, Ordering::Relaxed);
     }
 
+    pub(crate) fn doubled(&self) {
+        self.doubled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reordered(&self) {
+        self.reordered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn gap(&self) {
+        self.gaps.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn error(&self) {
-        self.errors.fetch_add(1, Ordering::Relaxed);
+        self.errors(1);
+    }
+
+    pub(crate) fn errors(&self, count: u64) {
+        self.errors.fetch_add(count, Ordering::Relaxed);
     }
 }
 
@@ -67,20 +98,17 @@ pub(crate) struct Seen {
 impl Seen {
     /// Takes note of an entry; false when it is one that was there already or came out of order.
     pub(crate) fn take(&mut self, seq: i64, checks: &Checks) -> bool {
-        let count = |counter: &AtomicU64| {
-            counter.fetch_add(1, Ordering::Relaxed);
-        };
         if seq == self.seq {
-            count(&checks.doubled);
+            checks.doubled();
             return false;
         }
         if seq < self.seq {
-            count(&checks.reordered);
+            checks.reordered();
             return false;
         }
         // The first one shows where the thread stood.
         if self.seq != 0 && seq != self.seq + 1 {
-            count(&checks.gaps);
+            checks.gap();
         }
         self.seq = seq;
         true

@@ -5,12 +5,15 @@
 //! for loss, doubles and order while it is counted. Loads are bounded in time and stop by themselves.
 
 mod check;
+mod dialect;
 mod front_end;
 mod measure;
 mod options;
 mod pace;
 mod people;
+mod plan;
 mod process;
+mod progress;
 mod provider;
 mod report;
 mod scenario;
@@ -88,9 +91,8 @@ pub async fn run(options: Options) -> Result<bool, LoadError> {
 
 async fn put_on(options: &Options, plan: Plan) -> Result<Report, LoadError> {
     let stage = Arc::new(Stage::new(options, plan)?);
-    let progress = measure::show_progress(&stage, options.quiet);
-    let outcome = scenario::play(&stage).await;
+    let progress = progress::show(&stage, options.quiet);
+    let findings = scenario::play(&stage).await;
     progress.abort();
-    let (findings, usage) = outcome?;
-    Ok(Report::of(&stage, findings, usage))
+    Ok(Report::of(&stage, findings?))
 }

@@ -1,26 +1,18 @@
 //! Counting what happens while it happens.
 
-use std::io::Write;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use tokio::task::JoinHandle;
-use tokio::time::interval;
 
-use crate::scenario::Stage;
-
-/// Histograms are kept in so many parts, so that two threads rarely wait for each other.
-const PARTS: usize = 8;
+/// What is counted is kept in so many parts, so that threads rarely meet: everybody counts in the part of their index.
+const PARTS: usize = 16;
 
 /// Latencies, to three digits.
 #[derive(Debug, Default)]
-pub(crate) struct Latencies {
-    parts: [Mutex<Option<Histogram<u64>>>; PARTS],
-    next: AtomicUsize,
-}
+pub(crate) struct Latencies([Mutex<Option<Histogram<u64>>>; PARTS]);
 
 /// What latencies come to, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -34,12 +26,10 @@ pub(crate) struct Summary {
 }
 
 impl Latencies {
-    pub(crate) fn record(&self, latency: Duration) {
+    /// `index` is that of who records: a socket, a worker.
+    pub(crate) fn record(&self, index: usize, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        let part = self.next.fetch_add(1, Ordering::Relaxed) % PARTS;
-        let mut part = self.parts[part]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut part = lock(&self.0[index % PARTS]);
         if part.is_none() {
             // Three digits are always a valid precision.
             *part = Histogram::new(3).ok();
@@ -53,8 +43,8 @@ impl Latencies {
     /// `None` when nothing was recorded.
     pub(crate) fn summary(&self) -> Option<Summary> {
         let mut all: Option<Histogram<u64>> = None;
-        for part in &self.parts {
-            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+        for part in &self.0 {
+            let part = lock(part);
             let Some(part) = part.as_ref() else { continue };
             match &mut all {
                 None => all = Some(part.clone()),
@@ -77,54 +67,55 @@ impl Latencies {
     }
 }
 
+fn lock<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One count.
+#[derive(Debug, Default)]
+pub(crate) struct Counter([Part; PARTS]);
+
+/// A part has a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Part(AtomicU64);
+
+impl Counter {
+    /// Adds one; `index` is that of who counts.
+    pub(crate) fn add(&self, index: usize) {
+        self.0[index % PARTS].0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        let parts = self.0.iter();
+        parts.map(|part| part.0.load(Ordering::Relaxed)).sum()
+    }
+
+    fn reset(&self) {
+        for part in &self.0 {
+            part.0.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Things that are counted while a load is on.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     /// Sends, requests or connections begun.
-    pub(crate) begun: AtomicU64,
+    pub(crate) begun: Counter,
     /// Those that were acknowledged or answered.
-    pub(crate) done: AtomicU64,
+    pub(crate) done: Counter,
+    /// Those that were refused.
+    pub(crate) refused: Counter,
     /// What reached receivers.
-    pub(crate) delivered: AtomicU64,
+    pub(crate) delivered: Counter,
 }
 
-/// Adds one.
-pub(crate) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Shows every second on standard error how it goes.
-pub(crate) fn show_progress(stage: &Arc<Stage>, quiet: bool) -> JoinHandle<()> {
-    let stage = Arc::clone(stage);
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a command has no Tasks; its caller ends this one"
-    )]
-    tokio::spawn(async move {
-        if quiet {
-            return;
+impl Counts {
+    /// Forgets what getting ready has counted.
+    pub(crate) fn reset(&self) {
+        for counter in [&self.begun, &self.done, &self.refused, &self.delivered] {
+            counter.reset();
         }
-        let mut second = interval(Duration::from_secs(1));
-        let mut before = (0, 0);
-        loop {
-            second.tick().await;
-            let now = (
-                stage.counts.done.load(Ordering::Relaxed),
-                stage.counts.delivered.load(Ordering::Relaxed),
-            );
-            let wrong = stage.checks.now();
-            // Nobody is told when nobody looks.
-            let _ = writeln!(
-                std::io::stderr(),
-                "{:?}: {} done/s, {} delivered/s, {} in all, {} errors{}",
-                stage.plan.scenario,
-                now.0 - before.0,
-                now.1 - before.1,
-                now.0,
-                wrong.errors,
-                if wrong.is_none() { "" } else { ", WRONG" }
-            );
-            before = now;
-        }
-    })
+    }
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::LoadError;
+use crate::dialect::Dialect;
+pub(crate) use crate::plan::Plan;
 
 /// Flags of `confab load`.
 #[derive(Debug, Args)]
@@ -25,14 +27,14 @@ pub struct Options {
     /// report tells the difference
     #[arg(long, value_name = "URL")]
     pub(crate) beside: Option<Url>,
-    /// A file with loads, as [[load]] tables of `scenario` and the flags below
+    /// A file with loads, as [[load]] tables of `scenario` and the flags below (docs/load.toml is one)
     #[arg(long, conflicts_with = "scenario", value_name = "FILE")]
     file: Option<PathBuf>,
-    /// An API key or access token for completions [default: that of a new user, who needs models and money:
-    /// sessions.registration.models and deposit_microdollars]
+    /// An API key or access token for `chat` [default: that of a new user, who needs models and money:
+    /// sessions.registration.models and deposit_microdollars; so do the users of `ask` and `mixed`]
     #[arg(long, env = "CONFAB_LOAD_KEY", hide_env_values = true)]
     pub(crate) key: Option<String>,
-    /// The model that completions ask
+    /// The model that is asked
     #[arg(long, default_value = "gpt-3.5-turbo-0125")]
     pub(crate) model: String,
     /// Processes on this machine whose CPU time and memory are counted
@@ -58,54 +60,86 @@ pub struct Options {
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Amount {
+    /// What its report calls it [default: the scenario]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// The language it speaks, where a scenario can be played in several [default: its first]
+    #[arg(long, value_enum)]
+    pub(crate) dialect: Option<Dialect>,
     /// So many a second, whatever happens to the earlier ones (open loop) [default: the next when one is done]
     #[arg(long, value_name = "PER_SECOND")]
-    rate: Option<f64>,
-    /// How long, in seconds
+    pub(crate) rate: Option<f64>,
+    /// Of a scenario that has a rate by itself: the next when one is done
+    #[arg(long, conflicts_with = "rate")]
+    pub(crate) closed: bool,
+    /// How long, in seconds [default: 10]
     #[arg(long, value_name = "SECONDS")]
-    duration: Option<f64>,
+    pub(crate) duration: Option<f64>,
     /// How many sockets, or how many requests at a time [default: depends on the scenario]
     #[arg(long)]
-    sockets: Option<usize>,
+    pub(crate) sockets: Option<usize>,
     /// How many people they belong to
     #[arg(long)]
-    people: Option<usize>,
+    pub(crate) people: Option<usize>,
     /// How many messages the thread of `history` has
     #[arg(long)]
-    messages: Option<u64>,
+    pub(crate) messages: Option<u64>,
 }
 
 /// A load that can be put on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Scenario {
-    /// People write to each other: stored, confirmed to the sender, delivered to the receiver
+    /// People write to each other: stored, confirmed to the sender, delivered to the receiver (direct, groups)
     Direct,
-    /// One person writes to a room: delivered to every socket in it
+    /// One person writes to a room, 5 a second: delivered to every socket in it (groups)
     Room,
-    /// Sockets that only stay
+    /// Sockets that only stay (groups, direct, assistant)
     Idle,
-    /// Streamed completions that no thread keeps
+    /// Streamed completions that no thread keeps (openai)
     Chat,
-    /// Streamed completions in stored threads, paid for
+    /// Answers in stored threads, paid for, and read back at the end (openai, conversations, assistant)
     Ask,
-    /// Pages of 50 from a long thread, newest and random
+    /// Pages of 50 from a long thread, newest and random (direct; groups: newest)
     History,
-    /// Every socket is cut and comes back with its position, while others write
+    /// All sockets are cut at once and come back with their positions; with --rate, one after the other (direct)
     Reconnect,
+    /// A mixed day: of the sockets 60 % stay, 20 % write to each other, 14 % are in a room, and so on; of what is done in
+    /// a second 60 % are direct messages, 15 % pages, 10 % asks, 10 % messages to the room, 5 % reconnects
+    Mixed,
 }
 
-/// One load.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Plan {
-    pub(crate) scenario: Scenario,
-    /// Per second; `None`: closed loop.
-    pub(crate) rate: Option<f64>,
-    /// Seconds.
-    pub(crate) duration: f64,
-    pub(crate) sockets: usize,
-    pub(crate) people: usize,
-    pub(crate) messages: u64,
+impl Scenario {
+    /// The languages it can be played in, the usual one first.
+    pub(crate) fn dialects(self) -> &'static [Dialect] {
+        use Dialect::{Assistant, Conversations, Direct, Groups, Openai};
+        match self {
+            Self::Direct | Self::History => &[Direct, Groups],
+            Self::Room => &[Groups],
+            Self::Idle => &[Groups, Direct, Assistant],
+            Self::Chat => &[Openai],
+            Self::Ask => &[Openai, Conversations, Assistant],
+            Self::Reconnect | Self::Mixed => &[Direct],
+        }
+    }
+
+    /// The usual one.
+    pub(crate) fn dialect(self) -> Dialect {
+        self.dialects()[0]
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Room => "room",
+            Self::Idle => "idle",
+            Self::Chat => "chat",
+            Self::Ask => "ask",
+            Self::History => "history",
+            Self::Reconnect => "reconnect",
+            Self::Mixed => "mixed",
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -123,23 +157,8 @@ impl Options {
             })?;
             return Ok(vec![Plan::new(scenario, &self.amount)?]);
         };
-        let wrong = |what: &str| LoadError::Plan(format!("{}: {what}", path.display()));
         let text = std::fs::read_to_string(path)?;
-        let file: File = toml::from_str(&text).map_err(|error| wrong(&error.to_string()))?;
-        file.load
-            .into_iter()
-            .map(|mut entry| {
-                let scenario = entry.remove("scenario");
-                let scenario = scenario.ok_or_else(|| wrong("each load needs a scenario"))?;
-                let scenario = scenario
-                    .try_into()
-                    .map_err(|error: toml::de::Error| wrong(error.message()))?;
-                let amount: Amount = entry
-                    .try_into()
-                    .map_err(|error: toml::de::Error| wrong(error.message()))?;
-                Plan::new(scenario, &amount)
-            })
-            .collect()
+        plans_of(&text).map_err(|error| LoadError::Plan(format!("{}: {error}", path.display())))
     }
 
     /// Every gateway.
@@ -151,59 +170,18 @@ impl Options {
     }
 }
 
-impl Plan {
-    pub(crate) fn new(scenario: Scenario, amount: &Amount) -> Result<Self, LoadError> {
-        let sockets = amount.sockets.unwrap_or(match scenario {
-            Scenario::Direct => 256,
-            Scenario::Room => 1_000,
-            Scenario::Idle => 10_000,
-            Scenario::Chat | Scenario::Ask => 64,
-            Scenario::History => 16,
-            Scenario::Reconnect => 5_000,
-        });
-        let people = amount.people.unwrap_or(match scenario {
-            Scenario::Direct => sockets.min(256),
-            Scenario::Room | Scenario::Idle | Scenario::Reconnect => sockets.min(100),
-            Scenario::Chat => 1,
-            Scenario::Ask => sockets.min(64),
-            Scenario::History => 2,
-        });
-        let plan = Self {
-            scenario,
-            rate: amount.rate.or((scenario == Scenario::Room).then_some(5.0)),
-            duration: amount.duration.unwrap_or(10.0),
-            sockets,
-            people,
-            messages: amount.messages.unwrap_or(100_000),
-        };
-        plan.check()?;
-        Ok(plan)
-    }
-
-    fn check(&self) -> Result<(), LoadError> {
-        let wrong = |what: &str| Err(LoadError::Plan(what.to_owned()));
-        if self.rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1e6)) {
-            return wrong("--rate must be more than 0 and at most 1,000,000");
-        }
-        if !(self.duration > 0.0 && self.duration <= 3_600.0) {
-            return wrong("--duration must be more than 0 and at most 3,600 seconds");
-        }
-        if self.sockets == 0 || self.sockets > 60_000 {
-            return wrong("--sockets must be 1 to 60,000");
-        }
-        if self.people == 0 || self.people > 10_000 {
-            return wrong("--people must be 1 to 10,000");
-        }
-        let pairs = matches!(
-            self.scenario,
-            Scenario::Direct | Scenario::Reconnect | Scenario::History
-        );
-        if pairs && !self.people.is_multiple_of(2) {
-            return wrong("--people must be even: they write to each other in pairs");
-        }
-        if self.sockets < self.people && self.scenario != Scenario::History {
-            return wrong("--sockets must not be less than --people");
-        }
-        Ok(())
-    }
+/// The loads of a scenario file.
+pub(crate) fn plans_of(text: &str) -> Result<Vec<Plan>, LoadError> {
+    let wrong = |error: toml::de::Error| LoadError::Plan(error.to_string());
+    let file: File = toml::from_str(text).map_err(wrong)?;
+    file.load
+        .into_iter()
+        .map(|mut entry| {
+            let scenario = entry.remove("scenario");
+            let scenario =
+                scenario.ok_or_else(|| LoadError::Plan("each load needs a scenario".to_owned()))?;
+            let amount: Amount = entry.try_into().map_err(wrong)?;
+            Plan::new(scenario.try_into().map_err(wrong)?, &amount)
+        })
+        .collect()
 }

@@ -3,17 +3,22 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::StatusCode;
+use reqwest::header::RETRY_AFTER;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::LoadError;
-use crate::front_end::FrontEnd;
+use crate::front_end::accepted;
+use crate::scenario::Stage;
 
 /// Registrations and sign-ins at a time; each costs the target a password hash.
 const AT_ONCE: usize = 4;
-/// How often a throttled sign-in is tried again, once a second.
-const THROTTLED: usize = 120;
+/// How long a throttled sign-in is tried again.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// What getting ready and ending may take besides the load itself, in seconds.
+const AROUND: f64 = 60.0;
 
 /// Somebody with an access token.
 #[derive(Debug, Clone)]
@@ -27,6 +32,8 @@ pub(crate) struct Person {
 #[derive(Deserialize)]
 struct SignedIn {
     access: String,
+    /// Seconds.
+    expires_in: f64,
     user: User,
 }
 
@@ -37,21 +44,30 @@ struct User {
 }
 
 /// Registers so many people and signs them in.
-pub(crate) async fn make(front_end: &FrontEnd, count: usize) -> Result<Vec<Person>, LoadError> {
+pub(crate) async fn make(stage: &Stage, count: usize) -> Result<Vec<Person>, LoadError> {
     let run = fastrand::u64(..);
     stream::iter(0..count)
-        .map(|index| one(front_end, format!("load-{run:016x}-{index}")))
+        .map(|index| one(stage, format!("load-{run:016x}-{index}")))
         .buffered(AT_ONCE)
         .try_collect()
         .await
 }
 
-async fn one(front_end: &FrontEnd, username: String) -> Result<Person, LoadError> {
+async fn one(stage: &Stage, username: String) -> Result<Person, LoadError> {
     let body = json!({ "username": username, "password": "a password for load" });
-    let _: Value = front_end
-        .post("registering", "/auth/register", None, &body)
-        .await?;
-    let signed_in = sign_in(front_end, &body).await?;
+    let registered = stage
+        .front_end
+        .post("registering", "/auth/register", None, &body);
+    let _: Value = registered.await?;
+    let signed_in = sign_in(stage, &body).await?;
+    if signed_in.expires_in < stage.plan.duration + AROUND {
+        let short = format!(
+            "the target's access tokens are good for {} s, which is too short for this load: raise its \
+             sessions.sign_in.access_seconds",
+            signed_in.expires_in
+        );
+        return Err(LoadError::Plan(short));
+    }
     Ok(Person {
         id: signed_in.user.id,
         number: signed_in.user.number,
@@ -59,15 +75,18 @@ async fn one(front_end: &FrontEnd, username: String) -> Result<Person, LoadError
     })
 }
 
-/// So many sign-ins from one machine look like an attack to the target: it is asked again when it says so.
-async fn sign_in(front_end: &FrontEnd, body: &Value) -> Result<SignedIn, LoadError> {
-    for _ in 0..THROTTLED {
-        let signed_in = front_end.post("signing in", "/auth/login", None, body);
-        match signed_in.await {
-            Err(LoadError::Refused { status: 429, .. }) => sleep(Duration::from_secs(1)).await,
-            signed_in => return signed_in,
+/// So many sign-ins from one machine look like an attack to the target: when it says so, it is asked again when it says.
+async fn sign_in(stage: &Stage, body: &Value) -> Result<SignedIn, LoadError> {
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        let url = stage.front_end.url(0, "/auth/login");
+        let request = stage.front_end.client().post(url).json(body);
+        let response = request.send().await?;
+        if response.status() != StatusCode::TOO_MANY_REQUESTS || Instant::now() > patience {
+            return Ok(accepted("signing in", response).await?.json().await?);
         }
+        let wait = response.headers().get(RETRY_AFTER);
+        let wait = wait.and_then(|it| it.to_str().ok()?.parse().ok());
+        sleep(Duration::from_secs(wait.unwrap_or(1))).await;
     }
-    let wait = "the target throttles sign-ins (sessions.sign_in) for more than two minutes";
-    Err(LoadError::Reply(wait.to_owned()))
 }

@@ -11,14 +11,26 @@ const TICKS: f64 = 100.0;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
     /// Seconds of CPU, user and system.
-    pub(crate) cpu: f64,
+    cpu: f64,
     /// Bytes of memory that are resident now.
-    pub(crate) resident: u64,
+    resident: u64,
+    /// Seconds of CPU of this process, which puts the load on.
+    own_cpu: f64,
 }
 
-/// What they used during a load.
+/// What was used during a load.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Used {
+    /// Of the processes of `--pid`; `None` when there are none.
+    #[serde(flatten)]
+    pub(crate) watched: Option<Watched>,
+    /// Seconds of CPU that putting the load on took.
+    pub(crate) own_cpu_seconds: f64,
+}
+
+/// What the processes of `--pid` used. Memory is what is resident: the kernel's, of sockets for instance, is not in it.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Watched {
     /// Seconds of CPU.
     pub(crate) cpu_seconds: f64,
     /// Resident memory before, in bytes.
@@ -30,25 +42,31 @@ pub(crate) struct Used {
 impl Usage {
     /// Of all these processes; those that are gone count nothing.
     pub(crate) fn of(pids: &[u32]) -> Self {
-        pids.iter()
-            .filter_map(|pid| one(*pid))
-            .fold(Self::default(), |sum, usage| Self {
-                cpu: sum.cpu + usage.cpu,
-                resident: sum.resident + usage.resident,
-            })
+        let own = one(std::process::id());
+        let used = pids.iter().filter_map(|pid| one(*pid));
+        let sum = used.fold((0.0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        Self {
+            cpu: sum.0,
+            resident: sum.1,
+            own_cpu: own.map_or(0.0, |(cpu, _)| cpu),
+        }
     }
 
     /// What was used from this moment to a later one.
-    pub(crate) fn until(self, later: Self) -> Used {
+    pub(crate) fn until(self, later: Self, is_watched: bool) -> Used {
         Used {
-            cpu_seconds: later.cpu - self.cpu,
-            resident_before: self.resident,
-            resident_after: later.resident,
+            watched: is_watched.then_some(Watched {
+                cpu_seconds: later.cpu - self.cpu,
+                resident_before: self.resident,
+                resident_after: later.resident,
+            }),
+            own_cpu_seconds: later.own_cpu - self.own_cpu,
         }
     }
 }
 
-fn one(pid: u32) -> Option<Usage> {
+/// Seconds of CPU and resident bytes of a process.
+fn one(pid: u32) -> Option<(f64, u64)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name may hold spaces and brackets: what is counted begins after its last bracket.
     let (_, fields) = stat.rsplit_once(") ")?;
@@ -59,8 +77,5 @@ fn one(pid: u32) -> Option<Usage> {
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = resident.trim().trim_end_matches(" kB").parse().ok()?;
-    Some(Usage {
-        cpu: (ticks(11)? + ticks(12)?) / TICKS,
-        resident: kibibytes * 1024,
-    })
+    Some(((ticks(11)? + ticks(12)?) / TICKS, kibibytes * 1024))
 }

@@ -19,6 +19,8 @@ use crate::LoadError;
 
 /// What it always reads, in tokens.
 const PROMPT_TOKENS: usize = 16;
+/// How each token begins; its number follows.
+pub(crate) const WORD: &str = "word";
 
 #[derive(Deserialize)]
 struct Request {
@@ -58,7 +60,7 @@ async fn answer(State(tokens): State<usize>, Json(request): Json<Request>) -> Re
 fn token(index: usize) -> Bytes {
     let event = json!({
         "id": "chatcmpl-0", "object": "chat.completion.chunk", "created": 0, "model": "instant",
-        "choices": [{ "index": 0, "delta": { "content": format!("word{index} ") }, "finish_reason": null }],
+        "choices": [{ "index": 0, "delta": { "content": format!("{WORD}{index} ") }, "finish_reason": null }],
     });
     format!("data: {event}\n\n").into()
 }

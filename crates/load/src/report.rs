@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::check::Wrongs;
 use crate::measure::Summary;
 use crate::options::Plan;
-use crate::process::Used;
+use crate::process::Watched;
 use crate::scenario::{Findings, Stage};
 
 /// The report of one load.
@@ -17,34 +17,35 @@ pub(crate) struct Report {
     plan: Plan,
     findings: Findings,
     wrong: Wrongs,
-    /// Of the processes of `--pid`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    used: Option<Used>,
-    /// CPU of those processes for each thing that was done, in milliseconds.
+    /// CPU of the processes of `--pid` for each thing that was done, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu_ms_each: Option<f64>,
+    /// The same of the load itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_cpu_ms_each: Option<f64>,
     /// Memory that grew for each socket, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes_per_socket: Option<f64>,
 }
 
 impl Report {
-    pub(crate) fn of(stage: &Stage, findings: Findings, used: Option<Used>) -> Self {
+    pub(crate) fn of(stage: &Stage, findings: Findings) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "counts and bytes below 2^53")]
         let float = |count: u64| count as f64;
-        let grown = |used: &Used| float(used.resident_after) - float(used.resident_before);
+        let grown = |it: Watched| float(it.resident_after) - float(it.resident_before);
+        let each =
+            |seconds: f64| (findings.counted > 0).then(|| seconds * 1e3 / float(findings.counted));
+        let watched = findings.used.watched;
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            wrong: stage.checks.now(),
-            cpu_ms_each: used
-                .filter(|_| findings.counted > 0)
-                .map(|used| used.cpu_seconds * 1e3 / float(findings.counted)),
-            bytes_per_socket: used
+            wrong: stage.wrongs(),
+            cpu_ms_each: watched.and_then(|it| each(it.cpu_seconds)),
+            own_cpu_ms_each: each(findings.used.own_cpu_seconds),
+            bytes_per_socket: watched
                 .filter(|_| findings.holds_sockets)
-                .map(|used| grown(&used) / float(stage.plan.sockets as u64)),
+                .map(|it| grown(it) / float(stage.plan.sockets as u64)),
             plan: stage.plan.clone(),
             findings,
-            used,
         }
     }
 
@@ -66,31 +67,34 @@ impl Report {
             .map_or("as fast as it goes".to_owned(), |rate| format!("{rate}/s"));
         writeln!(
             out,
-            "\n{:?}: {} sockets of {} people, {pace}, {} s",
-            plan.scenario, plan.sockets, plan.people, plan.duration
+            "\n{}: {} sockets of {} people, {pace}, {} s",
+            plan.title(),
+            plan.sockets,
+            plan.people,
+            plan.duration
         )?;
-        for (name, value, unit) in &self.findings.figures {
-            writeln!(out, "  {name:<34}{value:>12.2} {unit}")?;
+        for figure in &self.findings.figures {
+            line(out, &figure.name, figure.value, 2, figure.unit)?;
         }
         if let Some(cpu) = self.cpu_ms_each {
-            writeln!(out, "  {:<34}{cpu:>12.4} ms each", "CPU of --pid")?;
+            line(out, "CPU of --pid", cpu, 4, "ms each")?;
+        }
+        if let Some(cpu) = self.own_cpu_ms_each {
+            line(out, "CPU of this load itself", cpu, 4, "ms each")?;
         }
         if let Some(bytes) = self.bytes_per_socket {
-            writeln!(
-                out,
-                "  {:<34}{bytes:>12.0} bytes a socket",
-                "memory of --pid"
-            )?;
+            let unit = "bytes a socket, without the kernel's";
+            line(out, "memory of --pid", bytes, 0, unit)?;
         }
         if !self.findings.latencies.is_empty() {
             writeln!(
                 out,
-                "  {:<34}{:>9} {:>9} {:>9} {:>9} {:>9}  ms",
+                "  {:<44}{:>9} {:>9} {:>9} {:>9} {:>9}  ms",
                 "", "p50", "p90", "p99", "p99.9", "max"
             )?;
         }
-        for (name, latency) in &self.findings.latencies {
-            write_latency(out, name, latency)?;
+        for latency in &self.findings.latencies {
+            write_latency(out, &latency.name, &latency.took)?;
         }
         let Wrongs {
             doubled,
@@ -106,7 +110,11 @@ impl Report {
     }
 }
 
-fn write_latency(out: &mut impl Write, name: &str, latency: &Summary) -> io::Result<()> {
+fn line(out: &mut impl Write, name: &str, value: f64, digits: usize, unit: &str) -> io::Result<()> {
+    writeln!(out, "  {name:<44}{value:>12.digits$} {unit}")
+}
+
+fn write_latency(out: &mut impl Write, name: &str, took: &Summary) -> io::Result<()> {
     let Summary {
         p50,
         p90,
@@ -114,9 +122,9 @@ fn write_latency(out: &mut impl Write, name: &str, latency: &Summary) -> io::Res
         p999,
         max,
         ..
-    } = latency;
+    } = took;
     writeln!(
         out,
-        "  {name:<34}{p50:>9.2} {p90:>9.2} {p99:>9.2} {p999:>9.2} {max:>9.2}"
+        "  {name:<44}{p50:>9.2} {p90:>9.2} {p99:>9.2} {p999:>9.2} {max:>9.2}"
     )
 }

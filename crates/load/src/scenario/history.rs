@@ -1,153 +1,222 @@
 //! Pages of 50 from a long thread: the newest, and from a random place.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::json;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::direct::{self, Frame, text_message};
-use super::sockets::Label;
-use super::{Findings, Stage, per_second};
+use super::label::Label;
+use super::sockets::{self, call, say};
+use super::stage::GRACE;
+use super::{Findings, Stage};
 use crate::LoadError;
+use crate::check::Seen;
+use crate::dialect::{Dialect, To};
 use crate::front_end::accepted;
-use crate::measure::{Latencies, count};
+use crate::measure::Latencies;
 use crate::pace::Pace;
 use crate::people::{self, Person};
-use crate::process::Used;
 use crate::socket::Socket;
 
 const PAGE: usize = 50;
 /// Sockets that fill the thread; each is told of every message.
-const WRITERS: usize = 8;
+const WRITERS: usize = 16;
 
-pub(super) async fn play(stage: &Arc<Stage>) -> Result<(Findings, Option<Used>), LoadError> {
-    let people = people::make(&stage.front_end, 2).await?;
-    let (reader, other) = (&people[0], &people[1]);
-    let messages = Arc::new(fill(stage, reader, other).await?);
-    stage.counts.begun.store(0, Ordering::Relaxed);
-    stage.counts.done.store(0, Ordering::Relaxed);
-
-    let (start, end) = (Instant::now(), stage.end());
-    let before = stage.usage();
-    let (newest, random) = (
-        Arc::new(Latencies::default()),
-        Arc::new(Latencies::default()),
-    );
-    let mut readers = JoinSet::new();
-    for index in 0..stage.plan.sockets {
-        let pages = Pages {
-            stage: Arc::clone(stage),
-            token: reader.token.clone(),
-            path: format!("/chat/messages/{}/?limit={PAGE}", other.id),
-            messages: Arc::clone(&messages),
-            newest: Arc::clone(&newest),
-            random: Arc::clone(&random),
-        };
-        let pace = Pace::new(start, end, stage.plan.rate, index, stage.plan.sockets);
-        readers.spawn(pages.read_on(pace, index));
-    }
-    while readers.join_next().await.is_some() {}
-    let done = stage.done();
-    let mut findings = Findings {
-        counted: done,
-        ..Findings::default()
-    };
-    findings.figure("read", per_second(done, start), "pages/s");
-    findings.latency("newest page", &newest);
-    findings.latency("random page", &random);
-    let used = stage.used_since(before);
-    Ok((findings, used))
+/// A thread of two people, with the id of each message at its place.
+struct Thread {
+    number: i64,
+    other: String,
+    ids: Vec<i64>,
+    newest: Latencies,
+    random: Latencies,
 }
 
-/// Fills the thread of two people; the ids of its messages.
-async fn fill(stage: &Arc<Stage>, from: &Person, to: &Person) -> Result<Vec<i64>, LoadError> {
+pub(super) async fn play(stage: &Arc<Stage>) -> Result<Findings, LoadError> {
+    let people = people::make(stage, 2).await?;
+    let (reader, other) = (&people[0], &people[1]);
+    let thread = Arc::new(fill(stage, reader, other).await?);
+    let mut readers = Vec::with_capacity(stage.plan.sockets);
+    for index in 0..stage.plan.sockets {
+        readers.push(Pages {
+            stage: Arc::clone(stage),
+            index,
+            token: reader.token.clone(),
+            socket: match stage.plan.dialect {
+                Dialect::Groups => {
+                    Some(sockets::open_one(stage, index, Dialect::Groups, reader, "").await?)
+                }
+                _ => None,
+            },
+            thread: Arc::clone(&thread),
+        });
+    }
+    let course = stage.begin().await;
+    let paces = stage.paces(&course, readers.len())?;
+    let mut reading = JoinSet::new();
+    for (pages, pace) in readers.into_iter().zip(paces) {
+        reading.spawn(pages.read_on(pace));
+    }
+    tokio::time::sleep_until(course.end).await;
+    let done = stage.done();
+    let rate = course.per_second(done);
+    let used = stage.used_since(&course);
+    let _ = timeout(GRACE, async {
+        while reading.join_next().await.is_some() {}
+    })
+    .await;
+    let mut findings = Findings::of(done, used);
+    findings.figure("read", rate, "pages/s");
+    findings.latency("newest page", &thread.newest);
+    findings.latency("random page", &thread.random);
+    Ok(findings)
+}
+
+/// Fills the thread of two people.
+async fn fill(stage: &Arc<Stage>, from: &Person, to: &Person) -> Result<Thread, LoadError> {
     let mut writers = JoinSet::new();
     let each = stage.plan.messages.div_ceil(WRITERS as u64);
     for index in 0..WRITERS {
-        let path = format!("{}?token={}", direct::PATH, from.token);
-        let url = stage.front_end.socket_url(index, &path);
-        let (stage, to) = (Arc::clone(stage), to.id.clone());
-        writers.spawn(async move { write(&stage, index, &url, &to, each).await });
+        let (stage, from, to) = (Arc::clone(stage), from.clone(), to.clone());
+        writers.spawn(async move { write(&stage, index, &from, &to, each).await });
     }
-    let mut ids = Vec::new();
-    while let Some(written) = writers.join_next().await {
-        let written = written.map_err(|error| LoadError::Reply(error.to_string()))?;
-        ids.extend(written?);
+    let mut written = Vec::new();
+    let mut number = 0;
+    while let Some(part) = writers.join_next().await {
+        let (thread, part) = part.map_err(|error| LoadError::Reply(error.to_string()))??;
+        number = thread;
+        written.extend(part);
     }
-    Ok(ids)
+    written.sort_unstable();
+    let mut seen = Seen::default();
+    for (seq, _) in &written {
+        seen.take(*seq, &stage.checks);
+    }
+    Ok(Thread {
+        number,
+        other: to.id.clone(),
+        ids: written.into_iter().map(|(_, id)| id).collect(),
+        newest: Latencies::default(),
+        random: Latencies::default(),
+    })
 }
 
+/// Writes so many messages; in which thread, and the place and id of each.
 async fn write(
     stage: &Stage,
     index: usize,
-    url: &str,
-    to: &str,
+    from: &Person,
+    to: &Person,
     messages: u64,
-) -> Result<Vec<i64>, LoadError> {
-    let mut socket = Socket::open(url).await?;
-    let mut ids = Vec::new();
+) -> Result<(i64, Vec<(i64, i64)>), LoadError> {
+    let dialect = Dialect::Direct;
+    let mut socket = sockets::open_one(stage, index, dialect, from, "").await?;
+    let to = To::Person(to.id.clone());
+    let mut written = Vec::new();
+    let mut thread = 0;
     for _ in 0..messages {
         let text = Label::new(stage, index, Instant::now()).text();
-        socket.send(text_message(to, &text)).await?;
-        loop {
-            let frame = socket.text().await?;
-            let frame: Frame<'_> = serde_json::from_str(&frame)
-                .map_err(|error| LoadError::Reply(error.to_string()))?;
-            if frame.message_body.as_deref() == Some(&text) {
-                ids.push(frame.created_msg_id);
-                count(&stage.counts.done);
-                break;
-            }
-        }
+        let frame = Dialect::message(&to, &text);
+        let sent = say(&mut socket, dialect, frame, &text).await?;
+        thread = sent.thread;
+        written.push((sent.seq, sent.id));
+        stage.counts.done.add(index);
     }
-    Ok(ids)
+    Ok((thread, written))
 }
 
+#[derive(Deserialize)]
+struct Reply {
+    data: Said,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    messages: Vec<Message>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    id: i64,
+}
+
+/// One who reads pages.
 struct Pages {
     stage: Arc<Stage>,
+    index: usize,
     token: String,
-    path: String,
-    messages: Arc<Vec<i64>>,
-    newest: Arc<Latencies>,
-    random: Arc<Latencies>,
+    /// Of a language that has no pages by HTTP, and newest ones only.
+    socket: Option<Socket>,
+    thread: Arc<Thread>,
 }
 
 impl Pages {
-    async fn read_on(self, mut pace: Pace, index: usize) {
+    async fn read_on(mut self, mut pace: Pace) {
         let mut is_random = false;
         while let Some(due) = pace.due().await {
-            let before = fastrand::choice(self.messages.iter()).filter(|_| is_random);
-            let path = match before {
-                Some(id) => format!("{}&before={id}", self.path),
-                None => self.path.clone(),
-            };
-            match self.read(index, &path).await {
-                Ok(()) => {
-                    count(&self.stage.counts.done);
+            self.stage.counts.begun.add(self.index);
+            // The page ends before this place.
+            let mut end = self.thread.ids.len();
+            if is_random {
+                end = fastrand::usize(..end);
+            }
+            match self.read(end).await {
+                Ok(read) => {
+                    self.check(end, &read);
+                    self.stage.counts.done.add(self.index);
                     let side = if is_random {
-                        &self.random
+                        &self.thread.random
                     } else {
-                        &self.newest
+                        &self.thread.newest
                     };
-                    side.record(due.elapsed());
+                    side.record(self.index, due.elapsed());
                 }
                 Err(_) => self.stage.checks.error(),
             }
-            is_random = !is_random;
+            is_random = !is_random && self.socket.is_none();
         }
     }
 
-    async fn read(&self, index: usize, path: &str) -> Result<(), LoadError> {
+    /// The ids of a page, oldest first.
+    async fn read(&mut self, end: usize) -> Result<Vec<i64>, LoadError> {
+        let number = self.thread.number;
+        if let Some(socket) = &mut self.socket {
+            let request = format!(
+                r#"{{"type":"getChatMessages","data":{{"chatId":{number},"last":{PAGE}}}}}"#
+            );
+            let page = call(socket, request, &json!("chatMessages")).await?;
+            // Newest first, as in the other language.
+            let page = page["data"].as_array().into_iter().flatten().rev();
+            return Ok(page.filter_map(|it| it["id"].as_i64()).collect());
+        }
+        let mut path = format!("/chat/messages/{}/?limit={PAGE}", self.thread.other);
+        if let Some(id) = self.thread.ids.get(end) {
+            path = format!("{path}&before={id}");
+        }
         let front_end = &self.stage.front_end;
-        let request = front_end.client().get(front_end.url(index, path));
+        let request = front_end.client().get(front_end.url(self.index, &path));
         let response = request.bearer_auth(&self.token).send().await?;
-        let body: Value = accepted("reading a page", response).await?.json().await?;
-        let page = body["data"]["messages"].as_array().map(Vec::len);
-        match page {
-            Some(1..=PAGE) => Ok(()),
-            other => Err(LoadError::Reply(format!("a page of {other:?} messages"))),
+        let body = accepted("reading a page", response).await?.bytes().await?;
+        let reply: Reply =
+            serde_json::from_slice(&body).map_err(|error| LoadError::Reply(error.to_string()))?;
+        let page = reply.data.messages.iter().rev();
+        Ok(page.map(|it| it.id).collect())
+    }
+
+    /// Whether a page is what lies before its end, in order.
+    fn check(&self, end: usize, page: &[i64]) {
+        let expected = &self.thread.ids[end.saturating_sub(PAGE)..end];
+        if page == expected {
+            return;
+        }
+        let checks = &self.stage.checks;
+        let missing = expected.iter().filter(|id| !page.contains(id)).count();
+        checks.lost(missing as u64);
+        if missing == 0 && page.len() > expected.len() {
+            checks.doubled();
+        } else if missing == 0 {
+            checks.reordered();
         }
     }
 }

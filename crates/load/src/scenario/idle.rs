@@ -5,27 +5,24 @@ use std::sync::Arc;
 use futures_util::future::select_all;
 use tokio::time::Instant;
 
-use super::{Findings, Stage, per_second, room, sockets};
+use super::{Findings, Stage, sockets};
 use crate::LoadError;
 use crate::people;
-use crate::process::Used;
 use crate::socket::Socket;
 
-pub(super) async fn play(stage: &Arc<Stage>) -> Result<(Findings, Option<Used>), LoadError> {
-    let people = people::make(&stage.front_end, stage.plan.people).await?;
-    let before = stage.usage();
-    let start = Instant::now();
-    let mut open = sockets::open(stage, &people, |_| room::PATH.to_owned()).await?;
-    let rate = per_second(stage.done(), start);
-    let staying = stage.end();
-    stay(stage, &mut open, staying).await;
-    let used = stage.used_since(before);
-    let mut findings = Findings {
-        holds_sockets: true,
-        ..Findings::default()
-    };
+pub(super) async fn play(stage: &Arc<Stage>) -> Result<Findings, LoadError> {
+    let people = people::make(stage, stage.plan.people).await?;
+    let connecting = stage.course();
+    let mut open = sockets::open(stage, stage.plan.dialect, &people).await?;
+    let rate = connecting.per_second(stage.done());
+    let course = stage.begin().await;
+    stay(stage, &mut open, course.end).await;
+    // Connecting is what costs: it counts here.
+    let used = stage.used_since(&connecting);
+    let mut findings = Findings::of(stage.plan.sockets as u64, used);
+    findings.holds_sockets = true;
     findings.figure("connected", rate, "sockets/s");
-    Ok((findings, used))
+    Ok(findings)
 }
 
 /// Answers pings until the time is up; a socket that ends before is an error.

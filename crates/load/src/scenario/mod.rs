@@ -1,138 +1,120 @@
 //! What the loads are, a file each.
 
-mod chat;
-mod direct;
+mod asking;
 mod history;
 mod idle;
+mod label;
+mod mixed;
 mod reconnect;
-mod room;
+mod rolling;
 mod sockets;
+mod stage;
+mod talk;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use serde::Serialize;
-use tokio::time::Instant;
-use url::Url;
 
 use crate::LoadError;
-use crate::check::Checks;
-use crate::front_end::FrontEnd;
-use crate::measure::{Counts, Latencies, Summary};
-use crate::options::{Options, Plan, Scenario};
-use crate::process::{Usage, Used};
-
-/// How long what is under way at the end may take.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// What everybody in a load shares.
-#[derive(Debug)]
-pub(crate) struct Stage {
-    pub(crate) plan: Plan,
-    pub(crate) front_end: FrontEnd,
-    pub(crate) beside: Option<Url>,
-    pub(crate) key: Option<String>,
-    pub(crate) model: String,
-    pids: Vec<u32>,
-    /// What times in messages count from.
-    pub(crate) origin: Instant,
-    pub(crate) counts: Counts,
-    pub(crate) checks: Checks,
-    /// From when it was due to its confirmation.
-    pub(crate) confirmed: Latencies,
-    /// From when it was due to a receiver.
-    pub(crate) delivered: Latencies,
-}
+use crate::measure::{Latencies, Summary};
+use crate::options::Scenario;
+use crate::process::Used;
+pub(crate) use stage::Stage;
 
 /// What a load has shown.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Findings {
-    /// Name, value, unit.
-    pub(crate) figures: Vec<(&'static str, f64, &'static str)>,
-    pub(crate) latencies: Vec<(&'static str, Summary)>,
+    pub(crate) figures: Vec<Figure>,
+    pub(crate) latencies: Vec<Latency>,
     /// What the CPU time is divided by.
     pub(crate) counted: u64,
     /// Whether the memory that grew is that of the sockets.
     pub(crate) holds_sockets: bool,
+    #[serde(flatten)]
+    pub(crate) used: Used,
 }
 
-impl Stage {
-    pub(crate) fn new(options: &Options, plan: Plan) -> Result<Self, LoadError> {
-        Ok(Self {
-            plan,
-            front_end: FrontEnd::new(options.targets())?,
-            beside: options.beside.clone(),
-            key: options.key.clone(),
-            model: options.model.clone(),
-            pids: options.pid.clone(),
-            origin: Instant::now(),
-            counts: Counts::default(),
-            checks: Checks::default(),
-            confirmed: Latencies::default(),
-            delivered: Latencies::default(),
-        })
-    }
+/// A number that was found.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+}
 
-    /// What the processes of `--pid` have used up to now.
-    pub(crate) fn usage(&self) -> Usage {
-        Usage::of(&self.pids)
-    }
-
-    /// What they have used since then; `None` when none is watched.
-    pub(crate) fn used_since(&self, before: Usage) -> Option<Used> {
-        (!self.pids.is_empty()).then(|| before.until(self.usage()))
-    }
-
-    /// When what begins now ends.
-    pub(crate) fn end(&self) -> Instant {
-        Instant::now() + Duration::from_secs_f64(self.plan.duration)
-    }
-
-    pub(crate) fn done(&self) -> u64 {
-        self.counts.done.load(Ordering::Relaxed)
-    }
-
-    /// Waits until everything that was begun is done and each of it was delivered so often, for a while.
-    pub(crate) async fn settle(&self, deliveries_each: u64) {
-        let patience = Instant::now() + GRACE;
-        while Instant::now() < patience {
-            let begun = self.counts.begun.load(Ordering::Relaxed);
-            let delivered = self.counts.delivered.load(Ordering::Relaxed);
-            if self.done() >= begun && delivered >= self.done() * deliveries_each {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
+/// How long something took.
+#[derive(Debug, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) name: String,
+    /// In milliseconds.
+    #[serde(flatten)]
+    pub(crate) took: Summary,
 }
 
 impl Findings {
-    pub(crate) fn figure(&mut self, name: &'static str, value: f64, unit: &'static str) {
-        self.figures.push((name, value, unit));
+    /// Of so many things that were done.
+    pub(crate) fn of(counted: u64, used: Used) -> Self {
+        Self {
+            counted,
+            used,
+            ..Self::default()
+        }
     }
 
-    pub(crate) fn latency(&mut self, name: &'static str, latencies: &Latencies) {
+    pub(crate) fn figure(&mut self, name: &str, value: f64, unit: &'static str) {
+        self.figures.push(Figure {
+            name: name.to_owned(),
+            value,
+            unit,
+        });
+    }
+
+    pub(crate) fn latency(&mut self, name: &str, latencies: &Latencies) {
         self.latencies
-            .extend(latencies.summary().map(|summary| (name, summary)));
+            .extend(latencies.summary().map(|took| Latency {
+                name: name.to_owned(),
+                took,
+            }));
+    }
+
+    /// Takes in what a part of the load has found.
+    fn absorb(&mut self, part: &str, findings: Self) {
+        let called = |name: &str| format!("{part}: {name}");
+        self.counted += findings.counted;
+        self.figures
+            .extend(findings.figures.into_iter().map(|figure| Figure {
+                name: called(&figure.name),
+                ..figure
+            }));
+        self.latencies
+            .extend(findings.latencies.into_iter().map(|latency| Latency {
+                name: called(&latency.name),
+                ..latency
+            }));
     }
 }
 
 /// Plays the planned scenario.
-pub(crate) async fn play(stage: &Arc<Stage>) -> Result<(Findings, Option<Used>), LoadError> {
+pub(crate) async fn play(stage: &Arc<Stage>) -> Result<Findings, LoadError> {
     match stage.plan.scenario {
-        Scenario::Direct => direct::play(stage).await,
-        Scenario::Room => room::play(stage).await,
-        Scenario::Idle => idle::play(stage).await,
-        Scenario::Chat => chat::play(stage, false).await,
-        Scenario::Ask => chat::play(stage, true).await,
-        Scenario::History => history::play(stage).await,
-        Scenario::Reconnect => reconnect::play(stage).await,
+        Scenario::Mixed => mixed::play(stage).await,
+        _ => play_one(stage).await,
     }
 }
 
-/// A count in a second.
-#[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
-pub(crate) fn per_second(count: u64, since: Instant) -> f64 {
-    count as f64 / since.elapsed().as_secs_f64()
+/// Plays one that is no mixture.
+async fn play_one(stage: &Arc<Stage>) -> Result<Findings, LoadError> {
+    match stage.plan.scenario {
+        Scenario::Direct => talk::play_pairs(stage).await,
+        Scenario::Room => talk::play_room(stage).await,
+        Scenario::Idle => idle::play(stage).await,
+        Scenario::Chat => asking::play(stage, false).await,
+        Scenario::Ask => asking::play(stage, true).await,
+        Scenario::History => history::play(stage).await,
+        Scenario::Reconnect if stage.plan.rate.is_some() => rolling::play(stage).await,
+        Scenario::Reconnect => reconnect::play(stage).await,
+        Scenario::Mixed => Err(LoadError::Plan("a mixture has no mixture in it".to_owned())),
+    }
 }

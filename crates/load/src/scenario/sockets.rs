@@ -1,42 +1,31 @@
-//! Sockets of people: opening many, and the text of what they send, which says who sent it, as which, and when it was due.
-
-use std::fmt::Write;
-use std::sync::Arc;
-use std::time::Duration;
+//! Sockets of people: opening many, and asking something on one.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::time::Instant;
+use serde_json::Value;
 
 use super::Stage;
 use crate::LoadError;
-use crate::measure::count;
+use crate::dialect::{Dialect, Heard};
 use crate::people::Person;
 use crate::socket::Socket;
 
 /// Connections that are being opened at a time.
 const AT_ONCE: usize = 64;
-/// How what is sent begins.
-const MARK: &str = "load ";
 
-/// Opens the planned sockets on a path, spread over people and gateways.
+/// Opens the planned sockets, spread over people and gateways.
 pub(super) async fn open(
-    stage: &Arc<Stage>,
+    stage: &Stage,
+    dialect: Dialect,
     people: &[Person],
-    path: impl Fn(usize) -> String,
 ) -> Result<Vec<Socket>, LoadError> {
     stream::iter(0..stage.plan.sockets)
         .map(|index| {
             let person = &people[index % people.len()];
-            let path = path(index);
-            let separator = if path.contains('?') { '&' } else { '?' };
-            let url = stage.front_end.socket_url(
-                index / people.len(),
-                &format!("{path}{separator}token={}", person.token),
-            );
+            let turn = index / people.len();
             async move {
-                count(&stage.counts.begun);
-                let socket = Socket::open(&url).await?;
-                count(&stage.counts.done);
+                stage.counts.begun.add(index);
+                let socket = open_one(stage, turn, dialect, person, "").await?;
+                stage.counts.done.add(index);
                 Ok::<_, LoadError>(socket)
             }
         })
@@ -45,42 +34,64 @@ pub(super) async fn open(
         .await
 }
 
-/// What a message says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Label {
-    /// The socket that sent it.
-    pub(super) sender: usize,
-    /// Since the stage's origin.
-    pub(super) due: Duration,
+/// Opens a person's socket on the gateway whose turn it is; `more` goes into the query (`&resume=…`).
+pub(super) async fn open_one(
+    stage: &Stage,
+    turn: usize,
+    dialect: Dialect,
+    person: &Person,
+    more: &str,
+) -> Result<Socket, LoadError> {
+    let path = format!("{}?token={}{more}", dialect.path(), person.token);
+    Socket::open(&stage.front_end.socket_url(turn, &path)).await
 }
 
-impl Label {
-    pub(super) fn new(stage: &Stage, sender: usize, due: Instant) -> Self {
-        Self {
-            sender,
-            due: due.duration_since(stage.origin),
+/// Sends a request and waits for its reply in a language where `type` says what a frame is.
+pub(super) async fn call(
+    socket: &mut Socket,
+    request: String,
+    reply: &Value,
+) -> Result<Value, LoadError> {
+    socket.send(request).await?;
+    loop {
+        let text = socket.text().await?;
+        let frame: Value = serde_json::from_str(&text)
+            .map_err(|error| LoadError::Reply(format!("{error}: {text}")))?;
+        if frame["type"] == *reply {
+            return Ok(frame);
+        }
+        if frame["type"] == "error" || frame.get("error").is_some() {
+            return Err(LoadError::Reply(text.to_string()));
         }
     }
+}
 
-    /// As the text of a message.
-    pub(super) fn text(self) -> String {
-        let mut text = String::with_capacity(40);
-        // Writing to a string does not fail.
-        let _ = write!(text, "{MARK}{} {}", self.sender, self.due.as_micros());
-        text
-    }
+/// What a frame said, owned.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) thread: i64,
+    pub(super) seq: i64,
+    pub(super) id: i64,
+}
 
-    /// Of a message's text; `None` for a text of somebody else's.
-    pub(super) fn of(text: &str) -> Option<Self> {
-        let (sender, due) = text.strip_prefix(MARK)?.split_once(' ')?;
-        Some(Self {
-            sender: sender.parse().ok()?,
-            due: Duration::from_micros(due.parse().ok()?),
-        })
-    }
-
-    /// How long ago it was due.
-    pub(super) fn age(self, stage: &Stage) -> Duration {
-        stage.origin.elapsed().saturating_sub(self.due)
+/// Sends the frame of a text and waits until it is confirmed.
+pub(super) async fn say(
+    socket: &mut Socket,
+    dialect: Dialect,
+    frame: String,
+    text: &str,
+) -> Result<Sent, LoadError> {
+    socket.send(frame).await?;
+    loop {
+        let frame = socket.text().await?;
+        let Heard {
+            text: heard,
+            thread,
+            seq,
+            id,
+        } = dialect.hear(&frame)?;
+        if heard.as_deref() == Some(text) {
+            return Ok(Sent { thread, seq, id });
+        }
     }
 }
