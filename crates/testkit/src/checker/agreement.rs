@@ -9,7 +9,10 @@ pub(super) fn check(case: &Case<'_>, found: &mut BTreeSet<Violation>) {
     for event in &case.story.events {
         match &event.what {
             What::Deliver(message) if was_sent(case, message, found) => {
-                agrees(case, message, found);
+                // What was acknowledged and is not there is a loss, and said as such.
+                if is_stored(case, message) || !is_acknowledged(case, message) {
+                    agrees(case, message, found);
+                }
             }
             What::Ack { message, .. } if is_stored(case, message) => agrees(case, message, found),
             What::Read { messages, .. } => {
@@ -29,6 +32,11 @@ pub(super) fn check(case: &Case<'_>, found: &mut BTreeSet<Violation>) {
 
 fn is_stored(case: &Case<'_>, message: &Message) -> bool {
     case.stored.contains_key(&(message.thread, message.seq))
+}
+
+fn is_acknowledged(case: &Case<'_>, message: &Message) -> bool {
+    let mut acked = case.acked.values().flatten();
+    acked.any(|acked| *acked == message)
 }
 
 fn agrees(case: &Case<'_>, message: &Message, found: &mut BTreeSet<Violation>) {

@@ -3,9 +3,15 @@
 //! A pure function that knows nothing of sockets. The invariants do not overlap: one fault turns one of them red, which
 //! the tests of this module show for each. The history must have come to rest: every client is connected and has been
 //! sent all there was.
+//!
+//! What no client sees is judged beside that, from what was read elsewhere: [`bounds`] of processes, [`liveness`] and
+//! [`money`].
 
 mod agreement;
+pub mod bounds;
 mod delivery;
+pub mod liveness;
+pub mod money;
 mod sending;
 #[cfg(test)]
 mod tests;
@@ -42,11 +48,17 @@ pub enum Invariant {
     SenderFifo,
     /// I9: a history that is read after an acknowledgement holds the message.
     ReadYourWrites,
+    /// I10: no process panics or reports an error that the fault does not explain, and what one had grown by is given back.
+    Bounds,
+    /// I11: once the fault is over, all works again in time.
+    Liveness,
+    /// I12: a run ends once and is charged for once, and what users have is what the ledger says.
+    Money,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::NoLoss,
         Self::Once,
         Self::Order,
@@ -56,6 +68,9 @@ impl Invariant {
         Self::UnknownSends,
         Self::SenderFifo,
         Self::ReadYourWrites,
+        Self::Bounds,
+        Self::Liveness,
+        Self::Money,
     ];
 }
 

@@ -1,5 +1,8 @@
 //! The checker itself: a clean history is clean, and each broken promise turns its own invariant red and no other.
 
+mod books;
+mod processes;
+
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -138,6 +141,9 @@ fn an_acknowledgement_before_the_commit_is_a_loss() {
     let (mut lines, table) = clean();
     lines.push((A, invoke("four")));
     lines.push((A, ack(4, ALICE, "four")));
+    assert_eq!(broken(lines.clone(), &table), [Invariant::NoLoss]);
+    // Whoever was told of it saw what was lost.
+    lines.push((B, deliver(4, ALICE, "four")));
     assert_eq!(broken(lines, &table), [Invariant::NoLoss]);
 }
 
