@@ -127,6 +127,7 @@ async fn pass(body: &[u8], sender: &mpsc::Sender<Events>, shared: &Shared) -> Re
         Ok(events) => sender.send(events).await.map_err(|_| Gone),
         Err(error) => {
             shared.malformed.fetch_add(1, Ordering::Relaxed);
+            metrics::counter!("confab_delivery_malformed_total").increment(1);
             tracing::warn!(%error, bytes = body.len(), "a message of the broker made no sense");
             Ok(())
         }

@@ -175,7 +175,10 @@ where
     let stopping = gateway.tasks.stopping();
     tracing::info!(dialect = D::NAME, "a socket opened");
     let serve = async move {
+        let open = metrics::gauge!("confab_sockets", "dialect" => D::NAME);
+        open.increment(1.0);
         let summary = run(&dialect, &queue, session, messages, rhythm, &stopping).await;
+        open.decrement(1.0);
         log_end(D::NAME, &summary);
     };
     actix_web::rt::spawn(gateway.open_sockets.track_future(serve));
@@ -194,7 +197,7 @@ fn refused(refusal: Refusal) -> HttpResponse {
     refusal.response().json(error)
 }
 
-fn log_end(dialect: &str, summary: &Summary) {
+fn log_end(dialect: &'static str, summary: &Summary) {
     let reason = match &summary.ending {
         Ending::Closed(_) => "closed by the peer",
         Ending::Lost => "connection lost",
@@ -205,6 +208,8 @@ fn log_end(dialect: &str, summary: &Summary) {
         Ending::Expired => "credential expired",
         Ending::Stopping => "stopping",
     };
+    metrics::counter!("confab_sockets_closed_total", "dialect" => dialect, "reason" => reason)
+        .increment(1);
     tracing::info!(
         dialect,
         reason,

@@ -54,6 +54,7 @@ impl Queue {
             waiting.counts.pushed += 1;
             waiting.entries.push_back(entry.clone());
         }
+        show(&waiting);
         drop(waiting);
         self.arrived.notify_one();
     }
@@ -81,6 +82,9 @@ impl Queue {
         let count = count.max(1).min(waiting.entries.len());
         let batch: Vec<Entry> = waiting.entries.drain(..count).collect();
         waiting.bytes -= batch.iter().map(weight).sum::<usize>();
+        if !batch.is_empty() {
+            show(&waiting);
+        }
         batch
     }
 
@@ -100,6 +104,11 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "there are never so many")]
+fn show(waiting: &Waiting) {
+    metrics::gauge!("confab_relay_waiting").set(waiting.entries.len() as f64);
 }
 
 fn weight(entry: &Entry) -> usize {

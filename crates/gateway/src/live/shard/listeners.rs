@@ -408,6 +408,7 @@ impl Listeners {
     }
 
     fn read_log(&self, thread: i64, after_seq: i64) {
+        metrics::counter!("confab_delivery_repairs_total").increment(1);
         let mut people = self.backends.people();
         let request = ReadLogRequest { thread, after_seq };
         self.report("repair", async move {
