@@ -18,6 +18,7 @@ pub mod history;
 pub mod openai;
 mod openai_client;
 pub mod people;
+mod ports;
 mod proxy;
 mod rabbitmq;
 mod rest;
@@ -26,7 +27,8 @@ mod system;
 
 pub use eventually::{eventually, in_time};
 pub use openai_client::{Answer, OpenAiClient};
-pub use proxy::Proxy;
+pub use ports::free_port;
+pub use proxy::{Flow, Proxy, Way, Wire};
 pub use rabbitmq::{Queue, RabbitMq};
 pub use rest::Rest;
 pub use socket::{Received, Socket};

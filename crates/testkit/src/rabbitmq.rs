@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
+
+use crate::free_port;
 
 /// Where the package puts its releases. The commands on the path want to be called by an administrator; these do not.
 const RELEASES: &str = "/usr/lib/rabbitmq/lib";
@@ -22,7 +24,7 @@ const AMPLE: &str = "0.9";
 
 /// A node with a name, ports and a folder of its own; it ends when dropped.
 pub struct RabbitMq {
-    node: Child,
+    node: Option<Node>,
     programs: Programs,
     port: u16,
     _folder: TempDir,
@@ -38,39 +40,46 @@ pub struct Queue {
 }
 
 impl RabbitMq {
-    /// Starts one, without plugins; blocks until it can be used.
+    /// Starts one, without plugins, and waits until it can be used.
     ///
     /// # Panics
     /// When RabbitMQ is not installed on this machine.
+    pub async fn start() -> Self {
+        let mut broker = Self::absent();
+        broker.run().await;
+        broker
+    }
+
+    /// One that was not started yet, so that nobody is where it will be.
     #[must_use]
-    pub fn start() -> Self {
+    pub fn absent() -> Self {
         let folder = tempfile::tempdir().expect("a folder for RabbitMQ");
-        let [port, between_nodes] = free_ports();
-        let programs = Programs::new(folder.path(), port, between_nodes);
-        let mut command = programs.command("rabbitmq-server");
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
-        let node = command.spawn();
-        let mut broker = Self {
-            node: node.expect("RabbitMQ starts"),
-            programs,
+        let port = free_port();
+        Self {
+            node: None,
+            programs: Programs::new(folder.path(), port, free_port()),
             port,
             _folder: folder,
-        };
-        let out = broker.node.stdout.take().expect("what RabbitMQ says");
-        let mut lines = BufReader::new(out).lines().map_while(Result::ok);
-        let mut said = Vec::new();
-        while !said
-            .last()
-            .is_some_and(|line: &String| line.contains(STARTED))
-        {
-            match lines.next() {
-                Some(line) => said.push(line),
-                None => panic!("RabbitMQ does not start:\n{}", said.join("\n")),
-            }
         }
-        // The rest is read too, so that the node never writes into a closed pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        broker
+    }
+
+    /// Starts a node that is down, with the name, the ports and what it has on disk, and waits until it can be used.
+    pub async fn run(&mut self) {
+        assert!(self.node.is_none(), "the node runs");
+        let mut command = self.programs.command("rabbitmq-server");
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        self.node = Some(Node::start(command).await);
+    }
+
+    /// Ends it at once, as a crash does.
+    pub fn kill(&mut self) {
+        self.node = None;
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     /// Where it is, as in `delivery.url`.
@@ -111,6 +120,25 @@ impl RabbitMq {
         self.control(&["delete_queue", name]).await;
     }
 
+    /// Throws away what waits in a queue.
+    pub async fn purge_queue(&self, name: &str) {
+        self.control(&["purge_queue", name]).await;
+    }
+
+    /// Puts a message into a queue, past every exchange.
+    pub async fn put(&self, queue: &str, body: &[u8]) {
+        let bytes = |bytes: &[u8]| {
+            let numbers: Vec<_> = bytes.iter().map(u8::to_string).collect();
+            format!("<<{}>>", numbers.join(","))
+        };
+        let publish = format!(
+            "rabbit_basic:publish(rabbit_misc:r(<<\"/\">>, exchange, <<>>), {}, [], {}).",
+            bytes(queue.as_bytes()),
+            bytes(body)
+        );
+        self.control(&["eval", &publish]).await;
+    }
+
     /// What `rabbitmqctl` answers.
     async fn control(&self, arguments: &[&str]) -> String {
         let mut command = self.programs.command("rabbitmqctl");
@@ -127,11 +155,43 @@ impl RabbitMq {
     }
 }
 
-impl Drop for RabbitMq {
+/// A node that runs; it is killed when dropped.
+struct Node {
+    child: Child,
+}
+
+impl Node {
+    async fn start(mut command: Command) -> Self {
+        let child = command.spawn().expect("RabbitMQ starts");
+        let node = Self { child };
+        let started = spawn_blocking(move || node.until_started()).await;
+        started.expect("RabbitMQ starts")
+    }
+
+    fn until_started(mut self) -> Self {
+        let out = self.child.stdout.take().expect("what RabbitMQ says");
+        let mut lines = BufReader::new(out).lines().map_while(Result::ok);
+        let mut said = Vec::new();
+        while !said
+            .last()
+            .is_some_and(|line: &String| line.contains(STARTED))
+        {
+            match lines.next() {
+                Some(line) => said.push(line),
+                None => panic!("RabbitMQ does not start:\n{}", said.join("\n")),
+            }
+        }
+        // The rest is read too, so that the node never writes into a closed pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        self
+    }
+}
+
+impl Drop for Node {
     fn drop(&mut self) {
         // Already ended when it crashed by itself.
-        let _ = self.node.kill();
-        let _ = self.node.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -200,10 +260,4 @@ fn programs() -> PathBuf {
     found.max().unwrap_or_else(|| {
         panic!("no rabbitmq-server below {RELEASES}: scripts/setup installs Debian's package of that name")
     })
-}
-
-/// Ports that nobody listens on.
-fn free_ports() -> [u16; 2] {
-    let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("its address").port())
 }

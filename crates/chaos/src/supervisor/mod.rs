@@ -1,1 +1,11 @@
 //! The servers and processes that a scenario needs, as children that can be ended, killed and frozen.
+
+mod child;
+mod postgres;
+mod redis;
+
+pub use child::Child;
+pub use confab_testkit::RabbitMq;
+pub use postgres::Postgres;
+pub use postgres::url as postgres_url;
+pub use redis::Redis;

@@ -26,7 +26,10 @@ async fn wire(whole: bool) -> (Proxy, String) {
     );
     let mut targets = tokio::net::lookup_host((host, port)).await.unwrap();
     let target: SocketAddr = targets.next().unwrap();
-    let proxy = Proxy::start(target, whole).await;
+    let proxy = Proxy::start(target).await;
+    if !whole {
+        proxy.cut();
+    }
     url.set_host(Some("127.0.0.1")).unwrap();
     url.set_port(Some(proxy.address().port())).unwrap();
     (proxy, url.to_string())
@@ -75,13 +78,13 @@ async fn delivery_goes_on_without_the_broker_and_comes_back_to_it() {
     let mut said = Vec::new();
     until_degraded(&system, true).await;
     talk(&mut ann, &mut ben, "away from the start", &mut said).await;
-    proxy.mend();
+    proxy.mend().await;
     until_degraded(&system, false).await;
     talk(&mut ann, &mut ben, "there", &mut said).await;
     proxy.cut();
     until_degraded(&system, true).await;
     talk(&mut ann, &mut ben, "away again", &mut said).await;
-    proxy.mend();
+    proxy.mend().await;
     until_degraded(&system, false).await;
     talk(&mut ann, &mut ben, "back again", &mut said).await;
     assert_eq!(ann.heard(), said);
@@ -100,7 +103,7 @@ async fn a_broker_that_goes_under_load_breaks_nothing() {
             load.acknowledged(TOTAL / share).await;
             proxy.cut();
             load.acknowledged(TOTAL / share + TOTAL / 8).await;
-            proxy.mend();
+            proxy.mend().await;
         }
     };
     assert_eq!(load.run(&mut system, cut).await, []);
@@ -109,7 +112,7 @@ async fn a_broker_that_goes_under_load_breaks_nothing() {
 
 /// A broker of the test's own and a system that uses it.
 async fn with_own_broker() -> (RabbitMq, System) {
-    let broker = RabbitMq::start();
+    let broker = RabbitMq::start().await;
     let url = broker.url();
     let system = System::start_with(Shape::Split, &[("delivery.url", url.as_str())]).await;
     (broker, system)
