@@ -4,6 +4,9 @@
 //! stored here. What rooms share is what no language has an opinion on: sockets, callers, origins, health.
 
 mod backends;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod caller;
 mod dialects;
 mod docs;

@@ -7,6 +7,13 @@ mod direct;
 mod groups;
 mod openai;
 
+/// What the benchmarks reach of the rooms.
+#[cfg(feature = "bench")]
+pub(crate) mod bench {
+    pub(crate) use super::direct::bench::{announcer as direct, is_request as is_direct};
+    pub(crate) use super::groups::bench::{announcer as groups, is_request as is_groups};
+}
+
 use actix_web::web::ServiceConfig;
 use confab_cache::Cache;
 

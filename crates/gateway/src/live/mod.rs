@@ -16,6 +16,8 @@
 //! that have listeners, [`tails`] finds what no hint told of.
 
 mod announcer;
+#[cfg(feature = "bench")]
+pub(crate) mod bench;
 mod directory;
 mod line;
 mod people;

@@ -20,6 +20,8 @@
 //! Groups are another language's. What that language sends into a thread between two people is shown here as well.
 
 mod announce;
+#[cfg(feature = "bench")]
+pub(super) mod bench;
 mod channel;
 mod fault;
 mod frames;

@@ -16,6 +16,8 @@
 //! - Messages and pushes carry `seq`; `newMessage` takes a `client_msg_id`.
 
 mod announce;
+#[cfg(feature = "bench")]
+pub(super) mod bench;
 mod channel;
 mod days;
 mod request;
