@@ -9,5 +9,9 @@
     reason = "a suite that cannot go on has failed"
 )]
 
+pub mod load;
+pub mod runner;
 pub mod scenario;
 pub mod supervisor;
+pub mod topology;
+pub mod vitals;

@@ -1,5 +1,6 @@
 //! Section `[sessions]`.
 
+use confab_runtime::settings::comma_separated;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -44,6 +45,7 @@ pub struct RegistrationSettings {
     /// Whether anybody may become a user.
     pub open: bool,
     /// The models that such a user may ask.
+    #[serde(deserialize_with = "comma_separated")]
     pub models: Vec<i32>,
     /// The money that such a user starts with, in micro-dollars.
     pub deposit_microdollars: i64,

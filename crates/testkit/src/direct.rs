@@ -120,16 +120,17 @@ pub async fn texts(rest: &Rest, other: Uuid) -> Vec<String> {
         .collect()
 }
 
-/// The texts of the conversation with another user, in any order; `None` when the gateway or what it needs is away.
-pub async fn history(rest: &Rest, other: Uuid) -> Option<Vec<Message>> {
-    let body = rest.try_get(&format!("/chat/messages/{other}/")).await?;
-    let messages = body["data"]["messages"].as_array().expect("messages");
-    let messages = messages.iter().map(listed);
-    Some(
-        messages
-            .collect::<Option<_>>()
-            .expect("each has all fields"),
-    )
+/// The texts of the conversation with another user, in any order; none when the gateway or what it needs is away, an error
+/// when the answer is none that a Confab gives.
+pub async fn history(rest: &Rest, other: Uuid) -> Result<Option<Vec<Message>>, String> {
+    let Some(body) = rest.look(&format!("/chat/messages/{other}/")).await? else {
+        return Ok(None);
+    };
+    let messages = body["data"]["messages"].as_array();
+    let messages = messages.and_then(|messages| messages.iter().map(listed).collect());
+    messages
+        .map(Some)
+        .ok_or_else(|| format!("no messages: {body}"))
 }
 
 /// A message as a list of them shows it.

@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use uuid::Uuid;
 
 /// One user's socket and the sockets that resumed it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Lineage(pub usize);
 
 /// A message as somebody saw it. What an observer was not told is left out by every observer of that message alike.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Message {
     /// The thread's number.
     pub thread: i64,
@@ -27,7 +28,8 @@ pub struct Message {
 }
 
 /// What happened to a lineage.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum What {
     /// A new socket opened, without a position.
     Connect,
@@ -80,7 +82,7 @@ pub enum What {
 }
 
 /// One line of a history.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Event {
     /// Monotonic time since the history began.
     pub at: Duration,
@@ -122,6 +124,12 @@ impl History {
         }
     }
 
+    /// When it began.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
     /// A new lineage of a user.
     #[must_use]
     pub fn lineage(&self, user: Uuid) -> Recorder {
@@ -154,6 +162,12 @@ pub struct Recorder {
 }
 
 impl Recorder {
+    /// Whose lines these are.
+    #[must_use]
+    pub fn lineage(&self) -> Lineage {
+        self.lineage
+    }
+
     /// Writes one line.
     pub fn record(&self, what: What) {
         self.history.write(|story| {

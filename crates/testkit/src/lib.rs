@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod assistant;
+mod auditor;
 pub mod checker;
 pub mod conversations;
 pub mod direct;
@@ -24,7 +25,9 @@ mod rabbitmq;
 mod rest;
 mod socket;
 mod system;
+pub mod walker;
 
+pub use auditor::Auditor;
 pub use eventually::{eventually, in_time};
 pub use openai_client::{Answer, OpenAiClient};
 pub use ports::free_port;

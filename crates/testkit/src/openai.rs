@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// The least time between two pieces of a steady answer.
+/// The least time between two pieces of a steady answer, and of one that takes its time.
 const PIECE: Duration = Duration::from_millis(1);
+const SLOW_PIECE: Duration = Duration::from_millis(20);
 
 /// What the server does with one request.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub enum Reply {
     Text(Vec<&'static str>, u32, u32),
     /// The same, but a piece in a millisecond: as fast as models are, for as long as there are pieces.
     Steady(Vec<&'static str>, u32, u32),
+    /// The same, but a piece in twenty milliseconds: an answer in the middle of which much can happen.
+    Slow(Vec<&'static str>, u32, u32),
     /// Streams these pieces and ends there, without saying that this is the end.
     Cut(Vec<&'static str>),
     /// Refuses with a status.
@@ -39,9 +42,10 @@ pub enum Reply {
     Hang(Vec<&'static str>),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Script {
     replies: VecDeque<Reply>,
+    otherwise: Reply,
     requests: Vec<Value>,
     keys: Vec<String>,
 }
@@ -55,11 +59,19 @@ pub struct OpenAi {
 
 impl OpenAi {
     /// Starts one that gives these replies in turn, and `Hello.` (10 tokens in, 2 out) from then on.
-    #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
     pub async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
+        let hello = Reply::Text(vec!["Hel", "lo."], 10, 2);
+        Self::start_with(replies, hello).await
+    }
+
+    /// Starts one that gives these replies in turn, and another one from then on.
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
+    pub async fn start_with(replies: impl IntoIterator<Item = Reply>, otherwise: Reply) -> Self {
         let script = Arc::new(Mutex::new(Script {
             replies: replies.into_iter().collect(),
-            ..Script::default()
+            otherwise,
+            requests: Vec::new(),
+            keys: Vec::new(),
         }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a port for the provider");
@@ -89,6 +101,12 @@ impl OpenAi {
         script.requests.clone()
     }
 
+    /// These replies come next.
+    pub fn script(&self, replies: impl IntoIterator<Item = Reply>) {
+        let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
+        script.replies.extend(replies);
+    }
+
     /// The `Authorization` headers of the requests it got.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
@@ -115,9 +133,10 @@ async fn complete(
         let key = key.and_then(|key| key.to_str().ok()).unwrap_or_default();
         script.keys.push(key.to_owned());
         script.requests.push(body);
-        script.replies.pop_front()
+        let next = script.replies.pop_front();
+        next.unwrap_or_else(|| script.otherwise.clone())
     };
-    match reply.unwrap_or(Reply::Text(vec!["Hel", "lo."], 10, 2)) {
+    match reply {
         Reply::Status(code) => StatusCode::from_u16(code)
             .expect("the script names a status")
             .into_response(),
@@ -131,7 +150,8 @@ async fn complete(
         }))
         .into_response(),
         Reply::Text(pieces, input, output) => streamed(text(pieces, input, output)),
-        Reply::Steady(pieces, input, output) => steady(text(pieces, input, output)),
+        Reply::Steady(pieces, input, output) => steady(text(pieces, input, output), PIECE),
+        Reply::Slow(pieces, input, output) => steady(text(pieces, input, output), SLOW_PIECE),
         Reply::Cut(pieces) => streamed(pieces.into_iter().map(delta).collect()),
         Reply::Refusal(code, body) => {
             let status = StatusCode::from_u16(code).expect("the script names a status");
@@ -185,8 +205,8 @@ fn streamed(events: Vec<String>) -> Response {
     body_of(stream::iter(events))
 }
 
-fn steady(events: Vec<String>) -> Response {
-    let mut period = interval(PIECE);
+fn steady(events: Vec<String>, piece: Duration) -> Response {
+    let mut period = interval(piece);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let begin = (period, events.into_iter());
     body_of(stream::unfold(begin, |(mut period, mut events)| async {

@@ -35,23 +35,40 @@ impl Rest {
         }
     }
 
+    /// Somebody's at another gateway, which shares the connections of this one.
+    #[must_use]
+    pub fn of(&self, address: SocketAddr, token: &str) -> Self {
+        Self {
+            client: self.client.clone(),
+            address,
+            token: Some(token.to_owned()),
+        }
+    }
+
+    /// GET of what must be there: its body; none when the gateway or what it needs is away; an error when it is something
+    /// else.
+    pub async fn look(&self, path: &str) -> Result<Option<Value>, String> {
+        let request = self.authorized(self.client.get(self.url(path)));
+        let Ok(response) = request.send().await else {
+            return Ok(None);
+        };
+        let status = response.status();
+        // It may break off in the middle.
+        let Ok(text) = response.text().await else {
+            return Ok(None);
+        };
+        if status.is_server_error() {
+            return Ok(None);
+        }
+        match serde_json::from_str(&text) {
+            Ok(body) if status.is_success() => Ok(Some(body)),
+            _ => Err(format!("{status} for {path}: {text}")),
+        }
+    }
+
     /// GET: the status and the body.
     pub async fn get(&self, path: &str) -> (u16, Value) {
         self.read(self.client.get(self.url(path))).await
-    }
-
-    /// GET of what must be there: its body, or `None` when the gateway or what it needs is away.
-    pub async fn try_get(&self, path: &str) -> Option<Value> {
-        let request = self.authorized(self.client.get(self.url(path)));
-        let response = request.send().await.ok()?;
-        let status = response.status();
-        // It may break off in the middle.
-        let text = response.text().await.ok()?;
-        if status.is_server_error() {
-            return None;
-        }
-        assert!(status.is_success(), "{status} for {path}: {text}");
-        Some(serde_json::from_str(&text).expect("a body of JSON"))
     }
 
     /// GET as it comes.

@@ -1,7 +1,7 @@
 //! A WebSocket as any front end has one, and the log of what came over it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -27,7 +27,8 @@ pub enum Received {
 /// One socket of a front end.
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
-    log: Vec<Value>,
+    log: Option<Vec<Value>>,
+    heard: Instant,
 }
 
 impl Socket {
@@ -66,8 +67,24 @@ impl Socket {
             request.headers_mut().insert(*name, value);
         }
         let (stream, _) = client_async(request, stream).await?;
-        let log = Vec::new();
-        Ok(Self { stream, log })
+        Ok(Self {
+            stream,
+            log: Some(Vec::new()),
+            heard: Instant::now(),
+        })
+    }
+
+    /// The same socket, which keeps nothing of what comes.
+    #[must_use]
+    pub fn without_log(mut self) -> Self {
+        self.log = None;
+        self
+    }
+
+    /// For how long nothing has come, pings included.
+    #[must_use]
+    pub fn silent_for(&self) -> Duration {
+        self.heard.elapsed()
     }
 
     /// Sends any message.
@@ -96,6 +113,7 @@ impl Socket {
     pub async fn message(&mut self) -> Option<Message> {
         loop {
             let message = self.stream.next().await?.ok()?;
+            self.heard = Instant::now();
             if !message.is_ping() && !message.is_pong() {
                 return Some(message);
             }
@@ -113,7 +131,9 @@ impl Socket {
                 let text = message.to_text().expect("a frame is text");
                 let frame: Value = serde_json::from_str(text)
                     .unwrap_or_else(|error| panic!("not JSON, {error}: {text}"));
-                self.log.push(frame.clone());
+                if let Some(log) = &mut self.log {
+                    log.push(frame.clone());
+                }
                 Received::Frame(frame)
             }
         }
@@ -158,7 +178,7 @@ impl Socket {
     /// Every frame that came so far.
     #[must_use]
     pub fn log(&self) -> &[Value] {
-        &self.log
+        self.log.as_deref().unwrap_or_default()
     }
 
     /// Says goodbye and waits for the end, at most a second.

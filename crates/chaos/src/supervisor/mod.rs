@@ -2,10 +2,14 @@
 
 mod child;
 mod postgres;
+mod process;
 mod redis;
+mod servers;
 
 pub use child::Child;
 pub use confab_testkit::RabbitMq;
 pub use postgres::Postgres;
 pub use postgres::url as postgres_url;
+pub use process::Process;
 pub use redis::Redis;
+pub use servers::Servers;

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::eventually;
+pub(crate) use process::settings as settings_of;
 use process::{Overrides, Process, settings};
 
 /// Names the Redis that tests may use: `scripts/test` sets it.

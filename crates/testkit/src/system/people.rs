@@ -2,15 +2,13 @@
 
 use confab::Role;
 use confab_rpc::sessions::{GetUserRequest, IssueTokenRequest, get_user_request};
-use confab_rpc::threads::{Entry, EntryKind, ReadLogRequest};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::System;
-use crate::Rest;
 use crate::checker::Table;
-use crate::history::Message;
 use crate::people::Person;
+use crate::{Auditor, Rest};
 
 /// Longer than any test.
 const TOKEN_SECONDS: u32 = 3600;
@@ -77,53 +75,7 @@ impl System {
 
     /// What the tables hold of some threads: their texts and who came when.
     pub async fn table(&self, threads: &[i64]) -> Table {
-        let mut table = Table::default();
-        for thread in threads.iter().copied() {
-            let mut after_seq = 0;
-            loop {
-                let request = ReadLogRequest { thread, after_seq };
-                let page = self.people().read_log(request).await;
-                let page = page.expect("the log is there").into_inner();
-                for entry in &page.entries {
-                    after_seq = entry.seq;
-                    enter(&mut table, entry);
-                }
-                if !page.more {
-                    break;
-                }
-            }
-        }
-        table
-    }
-}
-
-fn enter(table: &mut Table, entry: &Entry) {
-    let author: Uuid = entry.author_id.parse().expect("an author's id");
-    let thread = entry.thread;
-    match entry.kind() {
-        EntryKind::Joined => {
-            table.members.entry((thread, author)).or_insert(entry.seq);
-        }
-        EntryKind::Text => {
-            // The two of a direct thread never joined: they were there from the start.
-            if let Ok(receiver) = entry.receiver_id.parse::<Uuid>() {
-                table.members.insert((thread, author), 0);
-                table.members.insert((thread, receiver), 0);
-            }
-            table.messages.push(message(entry, author));
-        }
-        _ => {}
-    }
-}
-
-fn message(entry: &Entry, sender: Uuid) -> Message {
-    let time = entry.created_at.expect("an entry has a time");
-    Message {
-        thread: entry.thread,
-        seq: entry.seq,
-        id: entry.id,
-        sender,
-        body: entry.content.clone(),
-        at_micros: time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000,
+        let auditor = Auditor::new(self.lane(Role::Threads), self.lane(Role::Sessions));
+        auditor.table(threads).await
     }
 }

@@ -135,8 +135,8 @@ impl Process {
 }
 
 /// The settings of a process.
-pub(super) fn settings(common: &Overrides, own: &Overrides) -> Settings {
-    let mut aliases = common.clone();
+pub(crate) fn settings(common: &[(String, String)], own: &[(String, String)]) -> Settings {
+    let mut aliases = common.to_vec();
     aliases.extend_from_slice(own);
     let merged = Layers {
         defaults: confab::settings::DEFAULTS,

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use confab_testkit::history::Message;
+use confab_testkit::walker::Conductor;
 use confab_testkit::{
     Proxy, Queue, RABBITMQ, RabbitMq, Rest, Shape, System, direct, eventually, named_by,
 };
 use reqwest::Url;
 
 use super::gateway;
-use super::load::{Load, Watch};
+use super::load::Load;
 
 const SENDS: usize = 60;
 const TOTAL: usize = 5 * SENDS;
@@ -98,7 +99,7 @@ async fn a_broker_that_goes_under_load_breaks_nothing() {
     let settings = [("delivery.url", url.as_str())];
     let mut system = System::start_with(Shape::Split, &settings).await;
     let load = Load::prepare(&system, SENDS).await;
-    let cut = async |_: &mut System, load: &mut Watch| {
+    let cut = async |_: &mut System, load: &Conductor| {
         for share in [4, 2] {
             load.acknowledged(TOTAL / share).await;
             proxy.cut();
@@ -148,7 +149,7 @@ async fn a_broker_that_takes_no_messages_under_load_breaks_nothing() {
     let (broker, mut system) = with_own_broker().await;
     until_degraded(&system, false).await;
     let load = Load::prepare(&system, SENDS).await;
-    let block = async |system: &mut System, load: &mut Watch| {
+    let block = async |system: &mut System, load: &Conductor| {
         for share in [4, 2] {
             load.acknowledged(TOTAL / share).await;
             broker.block().await;
@@ -178,7 +179,7 @@ async fn a_queue_that_is_deleted_is_made_anew() {
     let (broker, mut system) = with_own_broker().await;
     let queues = until_read(&broker, &[]).await;
     let load = Load::prepare(&system, SENDS).await;
-    let delete = async |_: &mut System, load: &mut Watch| {
+    let delete = async |_: &mut System, load: &Conductor| {
         load.acknowledged(TOTAL / 4).await;
         for queue in &queues {
             broker.delete_queue(&queue.name).await;

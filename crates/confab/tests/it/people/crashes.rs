@@ -1,9 +1,10 @@
 //! Processes die under load: nothing that was acknowledged is lost, doubled or out of order, and nobody is told what is
 //! not for them.
 
+use confab_testkit::walker::Conductor;
 use confab_testkit::{Part, Shape, System};
 
-use super::load::{Load, Watch};
+use super::load::Load;
 
 const SENDS: usize = 60;
 /// Of five people.
@@ -30,7 +31,7 @@ async fn all_in_one_dies() {
         let mut system = System::start(shape).await;
         let load = Load::prepare(&system, SENDS).await;
         system.restart_killable(env!("CARGO_BIN_EXE_confab")).await;
-        let kill = async |system: &mut System, load: &mut Watch| {
+        let kill = async |system: &mut System, load: &Conductor| {
             for share in [4, 3, 2] {
                 load.acknowledged(TOTAL / share).await;
                 system.kill(Part::Gateway(0));
@@ -48,7 +49,7 @@ async fn all_in_one_dies() {
 async fn a_gateway_dies() {
     let mut system = killable(Shape::Split).await;
     let load = Load::prepare(&system, SENDS).await;
-    let kill = async |system: &mut System, load: &mut Watch| {
+    let kill = async |system: &mut System, load: &Conductor| {
         for (share, copy) in [(4, 0), (2, 1)] {
             load.acknowledged(TOTAL / share).await;
             system.kill(Part::Gateway(copy));
@@ -63,7 +64,7 @@ async fn a_gateway_dies() {
 async fn a_gateway_dies_and_stays_away() {
     let mut system = killable(Shape::Split).await;
     let load = Load::prepare(&system, SENDS).await;
-    let kill = async |system: &mut System, load: &mut Watch| {
+    let kill = async |system: &mut System, load: &Conductor| {
         load.acknowledged(TOTAL / 3).await;
         system.kill(Part::Gateway(0));
     };
@@ -75,7 +76,7 @@ async fn a_gateway_dies_and_stays_away() {
 async fn replicas_of_threads_die_in_turn() {
     let mut system = killable(Shape::Split).await;
     let load = Load::prepare(&system, SENDS).await;
-    let kill = async |system: &mut System, load: &mut Watch| {
+    let kill = async |system: &mut System, load: &Conductor| {
         for (share, copy) in [(5, 0), (3, 1), (2, 0)] {
             load.acknowledged(TOTAL / share).await;
             system.kill(Part::Threads(copy));
@@ -96,7 +97,7 @@ async fn parts_are_restarted_in_order() {
         Part::Gateway(1),
         Part::Threads(1),
     ];
-    let restart = async |system: &mut System, load: &mut Watch| {
+    let restart = async |system: &mut System, load: &Conductor| {
         for (index, part) in parts.into_iter().enumerate() {
             load.acknowledged(TOTAL * (index + 1) / 6).await;
             system.stop_part(part).await;

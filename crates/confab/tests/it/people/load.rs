@@ -1,24 +1,31 @@
 //! People who talk and listen whatever happens to the gateways, and write down what they see.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use confab_testkit::checker::{Violation, check};
 use confab_testkit::history::{History, Story, What};
-use confab_testkit::people::Dialect;
-use confab_testkit::{System, direct, groups, in_time};
+use confab_testkit::people::{Dialect, Positions};
+use confab_testkit::walker::{Conductor, Habits, Target, Walk, Walker};
+use confab_testkit::{Rest, System, direct, groups, in_time};
 use futures_util::future::join_all;
-use tokio::sync::watch;
-use tokio::time::interval;
 
 use super::gateway;
-use super::walker::{FIRST, PERIOD, Progress, Target, Walker};
+
+/// When it is taken to never happen.
+const IN_TIME: Duration = Duration::from_mins(1);
+
+/// Said before the history began.
+const FIRST: &str = "the first of two";
 
 /// A conversation of two and a group, over both dialects and all gateways.
 pub(super) struct Load {
     walkers: Vec<Walker>,
     history: History,
     threads: Vec<i64>,
-    progress: watch::Sender<Progress>,
+    conductor: Conductor,
     total: usize,
 }
 
@@ -52,79 +59,79 @@ impl Load {
             (Dialect::Groups, mallory, Target::Nobody),
         ];
         let history = History::new();
-        let progress = watch::Sender::new(Progress::default());
+        let conductor = Conductor::new();
         let threads = vec![pair, chat];
         let starts = system.table(&threads).await;
+        let habits = Habits {
+            sends: Some(sends),
+            ..Habits::default()
+        };
+        let everybody = people.clone().into();
+        let before = Arc::new(BTreeSet::from([FIRST.to_owned()]));
+        let rest = Rest::anonymous(address);
         let mut walkers = Vec::new();
         for (index, (dialect, person, target)) in walks.into_iter().enumerate() {
             let mine = |thread: &i64| starts.members.contains_key(&(*thread, person.id));
             let ends = threads.iter().copied().filter(mine);
             let ends = ends.map(|thread| (thread, end_of(&starts, thread)));
-            let gateways = rotated(system, index);
-            walkers.push(Walker {
+            let walk = Walk {
                 dialect,
                 person: person.clone(),
-                people: people.to_vec(),
-                at: gateways[0],
-                gateways,
+                people: Arc::clone(&everybody),
+                gateways: rotated(system, index),
                 target,
-                sends,
                 positions: ends.collect(),
-                recorder: history.lineage(person.id),
-                progress: progress.clone(),
-                period: interval(PERIOD),
-                tries: Vec::new(),
-                seen: Vec::new(),
-            });
+                before: Arc::clone(&before),
+            };
+            let recorder = history.lineage(person.id);
+            walkers.push(Walker::new(
+                walk,
+                habits.clone(),
+                recorder,
+                &conductor,
+                &rest,
+            ));
         }
         Self {
             walkers,
             history,
             threads,
-            progress,
+            conductor,
             total: 5 * sends,
         }
     }
 
     /// Lets them talk while `faults` does what it does; gives what was broken. `faults` must leave a system that works.
     pub(super) async fn run(
-        mut self,
+        self,
         system: &mut System,
-        faults: impl AsyncFnOnce(&mut System, &mut Watch),
+        faults: impl AsyncFnOnce(&mut System, &Conductor),
     ) -> Vec<Violation> {
-        let walks = join_all(self.walkers.iter_mut().map(Walker::run));
-        let mut watch = Watch(self.progress.subscribe());
-        let (progress, threads, total) = (&self.progress, &self.threads, self.total);
+        let walks = join_all(self.walkers.into_iter().map(Walker::run));
+        let (conductor, threads, total) = (&self.conductor, &self.threads, self.total);
         let driving = async {
-            faults(system, &mut watch).await;
-            watch.acknowledged(total).await;
+            faults(system, conductor).await;
+            conductor.acknowledged(total).await;
+            assert!(conductor.hush(IN_TIME).await, "all is answered");
             let table = system.table(threads).await;
             let ends = threads
                 .iter()
                 .map(|thread| (*thread, end_of(&table, *thread)));
-            let goal = Some(ends.collect());
-            progress.send_modify(|progress| progress.goal = goal);
+            let goal: Positions = ends.collect();
+            assert!(conductor.catch_up(goal, IN_TIME).await, "all is heard");
+            conductor.end();
         };
-        in_time("all is said and heard", async {
+        let (walked, ()) = in_time("all is said and heard", async {
             tokio::join!(walks, driving)
         })
         .await;
+        let surprises = walked.iter().flat_map(|walked| &walked.surprises);
+        assert_eq!(surprises.collect::<Vec<_>>(), Vec::<&String>::new());
         let mut table = system.table(&self.threads).await;
         table.messages.retain(|message| message.body != FIRST);
         let story = self.history.story();
         assert!(reads(&story) >= total, "each acknowledged send is read");
         check(&story, &table)
-    }
-}
-
-/// Watches how far the talking is.
-pub(super) struct Watch(watch::Receiver<Progress>);
-
-impl Watch {
-    /// Waits until so many sends were acknowledged.
-    pub(super) async fn acknowledged(&mut self, count: usize) {
-        let reached = self.0.wait_for(|progress| progress.acknowledged >= count);
-        reached.await.expect("the load goes on");
     }
 }
 

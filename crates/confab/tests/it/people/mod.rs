@@ -13,7 +13,6 @@ mod repeats;
 mod resume;
 mod slow;
 mod strangers;
-mod walker;
 
 use std::net::SocketAddr;
 
