@@ -1,5 +1,6 @@
 //! Why a call was refused, in a form that survives the trip through a gRPC status.
 
+use std::error::Error;
 use std::fmt;
 
 use prost::Message;
@@ -87,7 +88,7 @@ impl fmt::Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl Error for Fault {}
 
 impl From<Fault> for Status {
     fn from(fault: Fault) -> Self {
@@ -119,8 +120,8 @@ impl From<wire::Fault> for Fault {
     }
 }
 
-/// A status that carries no fault came from the transport: away and late read as [`Reason::Overloaded`], the rest as
-/// [`Reason::Internal`].
+/// A status that carries no fault came from the transport: away, late and broken off read as [`Reason::Overloaded`], the
+/// rest as [`Reason::Internal`].
 impl From<&Status> for Fault {
     fn from(status: &Status) -> Self {
         if !status.details().is_empty()
@@ -133,6 +134,8 @@ impl From<&Status> for Fault {
                 Reason::Overloaded
             }
             Code::InvalidArgument | Code::OutOfRange => Reason::Invalid,
+            // Not said by the service but made here of an error of the connection: it broke under the call.
+            _ if status.source().is_some() => Reason::Overloaded,
             _ => Reason::Internal,
         };
         Fault::new(reason, status.message())

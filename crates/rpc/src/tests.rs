@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::{Code, Request, Response, Status};
 
 use crate::agent::ai_service_client::AiServiceClient;
@@ -111,6 +112,31 @@ async fn nobody_listening_reads_as_overloaded() {
         .await
         .unwrap_err();
     assert_eq!(Fault::from(status).reason, Reason::Overloaded);
+}
+
+/// Its process died: what became of the call is not known, and it is nobody's mistake.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_under_a_call_reads_as_overloaded() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))
+        .unwrap()
+        .connect_lazy();
+    let lane = Lane::remote(channel, Duration::from_secs(5));
+    let dying = async {
+        // Settings of its own, so that the call begins.
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        connection.write_all(&settings).await.unwrap();
+        connection.read_exact(&mut [0; 64]).await.unwrap();
+    };
+    let (asked, ()) = tokio::join!(ask(lane, "hello"), dying);
+    let status = asked.unwrap_err();
+    assert_eq!(
+        Fault::from(&status).reason,
+        Reason::Overloaded,
+        "{status:?}"
+    );
 }
 
 /// A current-thread runtime, as an HTTP worker has, calls a service that lives on the big one.
