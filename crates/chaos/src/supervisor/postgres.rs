@@ -9,6 +9,8 @@ use std::{fs, io};
 
 use confab_testkit::{eventually, free_port};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 
 use super::child::Child;
@@ -21,6 +23,9 @@ const USER: &str = "postgres";
 
 /// The superuser inside; everybody on this machine is trusted.
 const SUPERUSER: &str = "postgres";
+
+/// Version 3.0 of what is spoken with it.
+const PROTOCOL: u32 = 3 << 16;
 
 /// A server with a port and a folder of its own; it ends when dropped.
 pub struct Postgres {
@@ -189,6 +194,38 @@ impl Postgres {
             .args(["--dbname", &self.url(database)])
             .arg(dump);
         finish(restore).await;
+    }
+
+    /// Takes every connection that the server still gives; they are free again when dropped.
+    pub async fn occupy(&self) -> Vec<TcpStream> {
+        let mut taken = Vec::new();
+        while let Some(connection) = self.sign_in().await {
+            taken.push(connection);
+        }
+        taken
+    }
+
+    /// A connection that asks nothing; none when the server has none left.
+    async fn sign_in(&self) -> Option<TcpStream> {
+        let mut connection = TcpStream::connect(self.address()).await.ok()?;
+        let names = format!("user\0{SUPERUSER}\0database\0postgres\0\0");
+        let len = u32::try_from(names.len() + 8).expect("names are short");
+        let mut hello = Vec::new();
+        hello.extend_from_slice(&len.to_be_bytes());
+        hello.extend_from_slice(&PROTOCOL.to_be_bytes());
+        hello.extend_from_slice(names.as_bytes());
+        connection.write_all(&hello).await.ok()?;
+        loop {
+            let kind = connection.read_u8().await.ok()?;
+            let len = connection.read_u32().await.ok()?.saturating_sub(4);
+            let mut body = vec![0; usize::try_from(len).ok()?];
+            connection.read_exact(&mut body).await.ok()?;
+            match kind {
+                b'Z' => return Some(connection),
+                b'E' => return None,
+                _ => {}
+            }
+        }
     }
 
     fn psql(&self, database: &str) -> Command {

@@ -139,3 +139,17 @@ async fn rabbitmq_keeps_its_place_when_it_is_killed() {
     assert!(TcpStream::connect(address).await.is_ok());
     assert_eq!(rabbitmq.queues().await, []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_has_no_connection_left_while_all_are_taken() {
+    let postgres = Postgres::start_with(&[("max_connections", "10")]).await;
+    let taken = postgres.occupy().await;
+    assert!(taken.len() >= 7, "{}", taken.len());
+    let refused = postgres.try_query("postgres", "SELECT 1").await;
+    assert!(refused.is_err());
+    drop(taken);
+    eventually("there are connections again", async || {
+        postgres.try_query("postgres", "SELECT 1").await.ok()
+    })
+    .await;
+}
