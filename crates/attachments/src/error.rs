@@ -107,10 +107,10 @@ impl From<Error> for Status {
 }
 
 fn database(cause: &DbErr) -> Reason {
-    tracing::error!(%cause, "the database failed");
     if confab_database::is_unavailable(cause) {
-        Reason::Overloaded
-    } else {
-        Reason::Internal
+        tracing::warn!(%cause, "the database is away or has no free connection");
+        return Reason::Overloaded;
     }
+    tracing::error!(%cause, "the database failed");
+    Reason::Internal
 }

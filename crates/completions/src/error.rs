@@ -72,13 +72,13 @@ impl Error {
     pub(crate) fn fault(&self) -> Fault {
         let reason = match self {
             Self::Refused(fault) => return fault.clone(),
+            Self::Database(error) if confab_database::is_unavailable(error) => {
+                tracing::warn!(%error, "the database is away or has no free connection");
+                Reason::Overloaded
+            }
             Self::Database(error) => {
                 tracing::error!(%error, "the database failed");
-                if confab_database::is_unavailable(error) {
-                    Reason::Overloaded
-                } else {
-                    Reason::Internal
-                }
+                Reason::Internal
             }
             Self::Failed(failure) => return fault_of(*failure),
             Self::Invalid(_) => Reason::Invalid,

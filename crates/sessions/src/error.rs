@@ -125,6 +125,9 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let reason = error.reason();
         match &error {
+            Error::Database(cause) if confab_database::is_unavailable(cause) => {
+                tracing::warn!(%cause, "the database is away or has no free connection");
+            }
             Error::Database(cause) => tracing::error!(%cause, "{error}"),
             Error::Signing(cause) => tracing::error!(%cause, "{error}"),
             Error::Hashing(cause) => tracing::error!(%cause, "{error}"),

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use confab_database::scratch::Scratch;
-use confab_database::violated_unique;
+use confab_database::{is_unavailable, violated_unique};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager};
 
@@ -107,5 +107,25 @@ async fn a_unique_violation_says_what_it_hit() {
         assert!(what.contains("name"), "{what}");
         let other = database.write().execute_unprepared("SELECT nothing").await;
         assert_eq!(violated_unique(&other.unwrap_err()), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_ends_connections_or_statements_may_answer_later() {
+    for scratch in Scratch::both().await {
+        let database = scratch.database;
+        let failed = async |sql: &str| {
+            let failed = database.write().execute_unprepared(sql).await;
+            failed.unwrap_err()
+        };
+        assert!(!is_unavailable(&failed("SELECT nonsense").await));
+        if database.backend() == sea_orm::DbBackend::Postgres {
+            assert!(!is_unavailable(&failed("SELECT 1 / 0").await));
+            let ended = failed("SELECT pg_terminate_backend(pg_backend_pid())").await;
+            assert!(is_unavailable(&ended), "{ended:?}");
+            let late = failed("SET LOCAL statement_timeout = 1; SELECT pg_sleep(10)").await;
+            assert!(is_unavailable(&late), "{late:?}");
+        }
+        database.close().await.unwrap();
     }
 }
