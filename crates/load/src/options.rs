@@ -37,9 +37,13 @@ pub struct Options {
     /// The model that is asked
     #[arg(long, default_value = "gpt-3.5-turbo-0125")]
     pub(crate) model: String,
-    /// Processes on this machine whose CPU time and memory are counted
+    /// Processes on this machine whose CPU time and memory are counted, with those of the processes they have started
     #[arg(long, value_delimiter = ',', value_name = "PIDS")]
     pub(crate) pid: Vec<u32>,
+    /// Keep the people who are made in this file, and use those that are in it: they need not sign in again while their
+    /// tokens are good. It holds secrets. The parts of `mixed` have people of their own
+    #[arg(long, value_name = "FILE")]
+    pub(crate) people_file: Option<PathBuf>,
     /// Append each report to this file, as a line of JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -1,11 +1,15 @@
 //! The people whose front ends put the load on: made anew for each load, as anybody registers.
 
-use std::time::Duration;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -21,12 +25,14 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const AROUND: f64 = 60.0;
 
 /// Somebody with an access token.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Person {
     /// UUID.
     pub(crate) id: String,
     pub(crate) number: i64,
     pub(crate) token: String,
+    /// When the token ends, in seconds of the Unix epoch.
+    until: f64,
 }
 
 #[derive(Deserialize)]
@@ -43,14 +49,50 @@ struct User {
     number: i64,
 }
 
-/// Registers so many people and signs them in.
+/// Registers so many people and signs them in, or takes those who are kept.
 pub(crate) async fn make(stage: &Stage, count: usize) -> Result<Vec<Person>, LoadError> {
+    let mut people = stage.people_file.as_deref().map_or_else(Vec::new, kept);
+    let needed = now() + stage.plan.duration + AROUND;
+    people.retain(|person| person.until > needed);
+    people.truncate(count);
     let run = fastrand::u64(..);
-    stream::iter(0..count)
+    let made: Vec<Person> = stream::iter(people.len()..count)
         .map(|index| one(stage, format!("load-{run:016x}-{index}")))
         .buffered(AT_ONCE)
         .try_collect()
-        .await
+        .await?;
+    people.extend(made);
+    if let Some(person) = people.iter().find(|person| person.until < needed) {
+        let short = format!(
+            "the target's access tokens are good for {:.0} s, which is too short for this load: raise its \
+             sessions.sign_in.access_seconds",
+            person.until - now()
+        );
+        return Err(LoadError::Plan(short));
+    }
+    if let Some(file) = &stage.people_file {
+        keep(file, &people)?;
+    }
+    Ok(people)
+}
+
+/// Who is in a file; nobody when there is none.
+fn kept(file: &Path) -> Vec<Person> {
+    let kept = std::fs::read(file).unwrap_or_default();
+    serde_json::from_slice(&kept).unwrap_or_default()
+}
+
+/// For nobody else to read: tokens are secrets.
+fn keep(file: &Path, people: &[Person]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let options = options.create(true).write(true).truncate(true).mode(0o600);
+    let mut file = options.open(file)?;
+    file.write_all(&serde_json::to_vec(people).unwrap_or_default())
+}
+
+fn now() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
 }
 
 async fn one(stage: &Stage, username: String) -> Result<Person, LoadError> {
@@ -60,18 +102,11 @@ async fn one(stage: &Stage, username: String) -> Result<Person, LoadError> {
         .post("registering", "/auth/register", None, &body);
     let _: Value = registered.await?;
     let signed_in = sign_in(stage, &body).await?;
-    if signed_in.expires_in < stage.plan.duration + AROUND {
-        let short = format!(
-            "the target's access tokens are good for {} s, which is too short for this load: raise its \
-             sessions.sign_in.access_seconds",
-            signed_in.expires_in
-        );
-        return Err(LoadError::Plan(short));
-    }
     Ok(Person {
         id: signed_in.user.id,
         number: signed_in.user.number,
         token: signed_in.access,
+        until: now() + signed_in.expires_in,
     })
 }
 

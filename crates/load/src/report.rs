@@ -30,20 +30,19 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn of(stage: &Stage, findings: Findings) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "counts and bytes below 2^53")]
+        #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
         let float = |count: u64| count as f64;
-        let grown = |it: Watched| float(it.resident_after) - float(it.resident_before);
+        let used = &findings.used;
         let each =
             |seconds: f64| (findings.counted > 0).then(|| seconds * 1e3 / float(findings.counted));
-        let watched = findings.used.watched;
+        let is_watched = !used.watched.is_empty();
         Self {
             version: env!("CARGO_PKG_VERSION"),
             wrong: stage.wrongs(),
-            cpu_ms_each: watched.and_then(|it| each(it.cpu_seconds)),
-            own_cpu_ms_each: each(findings.used.own_cpu_seconds),
-            bytes_per_socket: watched
-                .filter(|_| findings.holds_sockets)
-                .map(|it| grown(it) / float(stage.plan.sockets as u64)),
+            cpu_ms_each: each(used.cpu_seconds()).filter(|_| is_watched),
+            own_cpu_ms_each: each(used.own_cpu_seconds),
+            bytes_per_socket: (is_watched && findings.holds_sockets)
+                .then(|| used.grown() / float(stage.plan.sockets as u64)),
             plan: stage.plan.clone(),
             findings,
         }
@@ -79,6 +78,15 @@ impl Report {
         if let Some(cpu) = self.cpu_ms_each {
             line(out, "CPU of --pid", cpu, 4, "ms each")?;
         }
+        let watched = &self.findings.used.watched;
+        for Watched {
+            command,
+            cpu_seconds,
+            ..
+        } in watched.iter().filter(|_| watched.len() > 1)
+        {
+            line(out, &format!("  {command}"), *cpu_seconds, 2, "s")?;
+        }
         if let Some(cpu) = self.own_cpu_ms_each {
             line(out, "CPU of this load itself", cpu, 4, "ms each")?;
         }
@@ -89,7 +97,7 @@ impl Report {
         if !self.findings.latencies.is_empty() {
             writeln!(
                 out,
-                "  {:<44}{:>9} {:>9} {:>9} {:>9} {:>9}  ms",
+                "  {:<48}{:>9} {:>9} {:>9} {:>9} {:>9}  ms",
                 "", "p50", "p90", "p99", "p99.9", "max"
             )?;
         }
@@ -111,7 +119,7 @@ impl Report {
 }
 
 fn line(out: &mut impl Write, name: &str, value: f64, digits: usize, unit: &str) -> io::Result<()> {
-    writeln!(out, "  {name:<44}{value:>12.digits$} {unit}")
+    writeln!(out, "  {name:<48}{value:>12.digits$} {unit}")
 }
 
 fn write_latency(out: &mut impl Write, name: &str, took: &Summary) -> io::Result<()> {
@@ -125,6 +133,6 @@ fn write_latency(out: &mut impl Write, name: &str, took: &Summary) -> io::Result
     } = took;
     writeln!(
         out,
-        "  {name:<44}{p50:>9.2} {p90:>9.2} {p99:>9.2} {p999:>9.2} {max:>9.2}"
+        "  {name:<48}{p50:>9.2} {p90:>9.2} {p99:>9.2} {p999:>9.2} {max:>9.2}"
     )
 }

@@ -17,6 +17,7 @@ mod docs;
 mod faults;
 mod files;
 mod keys;
+mod load;
 mod openai;
 mod people;
 mod providers;

@@ -207,7 +207,8 @@ impl Pages {
     /// Whether a page is what lies before its end, in order.
     fn check(&self, end: usize, page: &[i64]) {
         let expected = &self.thread.ids[end.saturating_sub(PAGE)..end];
-        if page == expected {
+        // People who are kept may have written before.
+        if page.ends_with(expected) && page.len() <= PAGE {
             return;
         }
         let checks = &self.stage.checks;

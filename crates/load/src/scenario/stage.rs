@@ -1,5 +1,6 @@
 //! What everybody in a load shares.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(crate) struct Stage {
     pub(crate) beside: Option<Url>,
     pub(crate) key: Option<String>,
     pub(crate) model: String,
+    /// Where people are kept.
+    pub(crate) people_file: Option<PathBuf>,
     pids: Vec<u32>,
     /// What times in messages count from.
     pub(crate) origin: Instant,
@@ -56,6 +59,7 @@ impl Stage {
             beside: options.beside.clone(),
             key: options.key.clone(),
             model: options.model.clone(),
+            people_file: options.people_file.clone(),
             pids: options.pid.clone(),
             origin: Instant::now(),
             counts: Counts::default(),
@@ -77,6 +81,7 @@ impl Stage {
                 beside: None,
                 key: None,
                 model: self.model.clone(),
+                people_file: None,
                 pids: Vec::new(),
                 origin: self.origin,
                 counts: Counts::default(),
@@ -117,7 +122,7 @@ impl Stage {
     /// What was used since the beginning.
     pub(super) fn used_since(&self, course: &Course) -> Used {
         let later = Usage::of(&self.pids);
-        course.before.until(later, !self.pids.is_empty())
+        course.before.until(&later)
     }
 
     /// What was done.
