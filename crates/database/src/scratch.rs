@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use secrecy::SecretString;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -77,6 +77,20 @@ pub fn settings(url: &str) -> Settings {
 #[must_use]
 pub fn sqlite_url(folder: &Path) -> String {
     format!("sqlite:{}", folder.join("test.db").display())
+}
+
+/// What SQLite says of the integrity of a file: `ok`, or the first thing that is wrong with it.
+///
+/// # Panics
+/// When it cannot be opened.
+pub async fn integrity(file: &Path) -> String {
+    let url = format!("sqlite:{}", file.display());
+    let connection = SqliteConnection::connect(&url).await;
+    let mut connection = connection.expect("the file opens");
+    let said = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut connection);
+    let said = said.await.expect("SQLite checks the file");
+    connection.close().await.expect("the file is closed");
+    said
 }
 
 /// The URL of a new, empty PostgreSQL schema.

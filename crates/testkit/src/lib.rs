@@ -28,6 +28,7 @@ mod system;
 pub mod walker;
 
 pub use auditor::Auditor;
+pub use confab_database::scratch::integrity;
 pub use eventually::{eventually, in_time};
 pub use openai_client::{Answer, OpenAiClient};
 pub use ports::free_port;

@@ -82,6 +82,14 @@ impl Rest {
         self.read(self.client.post(self.url(path)).json(body)).await
     }
 
+    /// POST of JSON: the status and a header of the answer.
+    pub async fn post_for(&self, path: &str, body: &Value, header: &str) -> (u16, Option<String>) {
+        let response = self.run(self.client.post(self.url(path)).json(body)).await;
+        let found = response.headers().get(header);
+        let found = found.and_then(|value| value.to_str().ok());
+        (response.status().as_u16(), found.map(str::to_owned))
+    }
+
     /// PATCH of JSON: the status and the body.
     pub async fn patch(&self, path: &str, body: &Value) -> (u16, Value) {
         self.read(self.client.patch(self.url(path)).json(body))

@@ -41,6 +41,8 @@ pub struct Asked {
     pub conversation: i64,
     /// The answers, oldest first.
     pub answers: Vec<Answer>,
+    /// What the conversation holds at the end.
+    pub messages: Vec<Value>,
     /// What no Confab should answer.
     pub surprises: Vec<String>,
 }
@@ -91,6 +93,7 @@ impl Asker {
             person: self.person.clone(),
             conversation: 0,
             answers: Vec::new(),
+            messages: Vec::new(),
             surprises: Vec::new(),
         };
         let title = json!({ "title": "chaos", "user_id": self.person.number });
@@ -119,16 +122,31 @@ impl Asker {
                 key: format!("answer-{number}"),
                 ..Answer::default()
             };
-            let began = Instant::now();
+            let asked_at = Instant::now();
             let followed = self.follow(&thread, &mut answer, &mut asked.surprises);
             // Then the run has no end, which is seen.
             let _ = timeout(GIVEN_UP, followed).await;
-            answer.took = began.elapsed();
+            answer.took = asked_at.elapsed();
             asked.answers.push(answer);
             let pause = PAUSE.mul_f64(0.5 + self.rng.f64());
             let _ = timeout(pause, goes_on.changed()).await;
         }
+        let path = format!("{thread}/messages");
+        asked.messages = self.list(&path, &mut asked.surprises).await;
         asked
+    }
+
+    /// What a conversation holds, however long it takes to read it.
+    async fn list(&mut self, path: &str, surprises: &mut Vec<String>) -> Vec<Value> {
+        let until = Instant::now() + GIVEN_UP;
+        while Instant::now() < until {
+            if let Some(Value::Array(messages)) = self.look(path, surprises).await {
+                return messages;
+            }
+            self.go_elsewhere().await;
+        }
+        surprises.push(format!("{path} could not be read"));
+        Vec::new()
     }
 
     /// Has something stored, however long it takes; none when it is refused for good.
@@ -171,6 +189,7 @@ impl Asker {
             };
             if let (Read::Whole, Some(run)) = (read, answer.runs.last().cloned())
                 && let Some(run) = self.look(&format!("{thread}/runs/{run}"), surprises).await
+                && !run["ended_at"].is_null()
             {
                 answer.run = Some(run);
                 return;
@@ -264,7 +283,7 @@ impl Asker {
         Read::Cut
     }
 
-    /// What there must be; none when it cannot be read now, or a run that is not over.
+    /// What there must be; none when it cannot be read now.
     async fn look(&self, path: &str, surprises: &mut Vec<String>) -> Option<Value> {
         let request = self.request(Method::GET, path).timeout(SILENCE).send();
         let response = request.await.ok()?;
@@ -273,8 +292,8 @@ impl Asker {
         if status.is_client_error() {
             surprises.push(format!("{status} for {path}: {text}"));
         }
-        let run: Value = serde_json::from_str(&text).ok()?;
-        (status.is_success() && !run["ended_at"].is_null()).then_some(run)
+        let found = serde_json::from_str(&text).ok()?;
+        status.is_success().then_some(found)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -19,7 +19,7 @@ pub(super) struct Crowd {
     /// Of each group in their order: the chat.
     groups: Vec<i64>,
     /// Where everybody is.
-    crowd: i64,
+    everybody: i64,
     /// How many are in a group.
     size: usize,
     /// The end of each thread.
@@ -38,7 +38,7 @@ pub(super) async fn prepare(
     let mut crowd = Crowd {
         pairs: Vec::new(),
         groups: Vec::new(),
-        crowd: 0,
+        everybody: 0,
         size,
         ends: Positions::new(),
         said: BTreeSet::new(),
@@ -55,7 +55,7 @@ pub(super) async fn prepare(
         crowd.groups.push(chat);
     }
     if !grouped.is_empty() {
-        crowd.crowd = crowd.gather(address, grouped).await;
+        crowd.everybody = crowd.gather(address, grouped).await;
     }
     crowd
 }
@@ -107,13 +107,29 @@ impl Crowd {
         }
         for (index, person) in grouped.iter().enumerate() {
             let group = self.groups[index / self.size];
-            let positions = self.positions(&[group, self.crowd]);
+            let positions = self.positions(&[group, self.everybody]);
             let first = index % self.size == 0;
-            let chat = if first { self.crowd } else { group };
+            let chat = if first { self.everybody } else { group };
             let target = Target::Chat(chat);
             walks.push((Dialect::Groups, person.clone(), target, positions));
         }
         walks
+    }
+
+    /// One more socket of somebody who is in a pair, which only listens.
+    pub(super) fn listens(
+        &self,
+        paired: &[Person],
+        index: usize,
+    ) -> (Dialect, Person, Target, Positions) {
+        let index = index % paired.len();
+        let positions = self.positions(&[self.pairs[index / 2]]);
+        (
+            Dialect::Groups,
+            paired[index].clone(),
+            Target::Nobody,
+            positions,
+        )
     }
 
     fn positions(&self, threads: &[i64]) -> Positions {

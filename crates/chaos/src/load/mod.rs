@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use confab_testkit::Rest;
 use confab_testkit::history::{History, Story, What};
 use confab_testkit::people::{Dialect, Person, Positions};
 use confab_testkit::walker::{Conductor, Habits, Target, Walk, Walked, Walker};
+use confab_testkit::{Rest, in_time};
 use tokio::task::JoinSet;
 
 pub use asker::{Answer, Asked, Asker};
@@ -29,6 +29,8 @@ pub struct Load {
     pub groups: usize,
     /// How many things are said in a second, by all together.
     pub sends_per_second: f64,
+    /// Sockets more that only listen, of those who are in pairs.
+    pub listeners: usize,
     /// People who are in nobody's conversation and listen all the same.
     pub outsiders: usize,
     /// People who ask a model, one question after another.
@@ -48,6 +50,7 @@ impl Default for Load {
             pairs: 6,
             groups: 2,
             sends_per_second: 20.0,
+            listeners: 0,
             outsiders: 2,
             askers: 3,
             window: 3,
@@ -133,50 +136,63 @@ impl Running {
             askers: JoinSet::new(),
             asking: tokio::sync::watch::Sender::new(true),
         };
+        running.conductor.silence();
         #[expect(clippy::cast_precision_loss, reason = "people are few")]
         let pace = Duration::from_secs_f64(members.len() as f64 / load.sends_per_second);
         let habits = Habits {
             sends: None,
             pace,
+            after: Duration::ZERO,
             window: load.window,
             read_every: load.read_every,
             patience: load.patience,
             answer_within: Duration::from_secs(10),
             retry: RETRY,
         };
+        let listeners = (0..load.listeners).map(|index| crowd.listens(paired, index));
         let walks = crowd
             .walks(paired, grouped)
             .into_iter()
+            .chain(listeners)
             .chain(outsiders.iter().flat_map(|outsider| {
                 Dialect::BOTH
                     .map(|dialect| (dialect, outsider.clone(), Target::Nobody, Positions::new()))
             }));
-        let before = Arc::new(crowd.said);
-        for (index, (dialect, person, target, positions)) in walks.enumerate() {
+        let before = Arc::new(crowd.said.clone());
+        let walks: Vec<_> = walks.collect();
+        let count = u32::try_from(walks.len()).expect("sockets are few");
+        for (index, (dialect, person, target, positions)) in (0..).zip(walks) {
             let walk = Walk {
                 dialect,
                 people: Arc::clone(&running.people),
-                gateways: topology.addresses(index),
+                gateways: topology.addresses(index as usize),
                 target,
                 positions,
                 before: Arc::clone(&before),
                 person,
             };
-            running.walk(walk, habits.clone());
+            let after = pace * index / count;
+            running.walk(
+                walk,
+                Habits {
+                    after,
+                    ..habits.clone()
+                },
+            );
         }
+        let all = running
+            .conductor
+            .until(|tally| tally.connected == tally.walkers);
+        in_time("everybody is connected", all).await;
         for (index, person) in people.iter().take(load.askers).enumerate() {
             let asker = Asker::new(person, topology.addresses(index), seed ^ index as u64);
             running.ask(asker);
         }
-        running
-            .conductor
-            .until(|tally| tally.connected == tally.walkers)
-            .await;
+        running.conductor.speak();
         running
     }
 
     /// Lets one more socket be opened.
-    #[expect(clippy::disallowed_methods, reason = "it ends with the load")]
     pub fn walk(&mut self, walk: Walk, habits: Habits) {
         let recorder = self.history.lineage(walk.person.id);
         let walker = Walker::new(walk, habits, recorder, &self.conductor, &self.rest);

@@ -8,11 +8,10 @@ use confab_testkit::Auditor;
 use confab_testkit::checker::Table;
 use confab_testkit::checker::money::{Account, Books, End, Line, Run};
 use confab_testkit::history::Story;
-use confab_testkit::openai::OpenAi;
-use confab_testkit::people::Person;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use super::measures::Measures;
 use crate::load::{Answer, Outcome, said_before};
 
 /// How long reservations may take to be settled or released once nobody asks any more.
@@ -28,8 +27,10 @@ pub struct Evidence {
     pub outcome: Outcome,
     /// What was booked of those who asked a model.
     pub books: Books,
-    /// When the load was asked to come to rest.
+    /// When the load was asked to come to rest, on the clock of the history.
     pub resting: Duration,
+    /// What was counted and timed in the history.
+    pub measures: Measures,
 }
 
 impl Evidence {
@@ -37,9 +38,8 @@ impl Evidence {
         auditor: &Auditor,
         story: Story,
         outcome: Outcome,
-        people: &[Person],
         threads: &[i64],
-        provider: &OpenAi,
+        measures: Measures,
         resting: Duration,
     ) -> Self {
         let mut table = auditor.table(threads).await;
@@ -49,13 +49,13 @@ impl Evidence {
         let mut books = books(auditor, askers.collect()).await;
         let answers = outcome.asked.iter().flat_map(|asked| &asked.answers);
         books.runs = answers.filter_map(run).collect();
-        let _ = (people, provider);
         Self {
             story,
             table,
             outcome,
             books,
             resting,
+            measures,
         }
     }
 }
@@ -108,6 +108,29 @@ fn run(answer: &Answer) -> Option<Run> {
 }
 
 impl Evidence {
+    /// Answers whose text is not what their reader had, or that are not in their conversation at all.
+    #[must_use]
+    pub fn misread(&self) -> Vec<String> {
+        let mut misread = Vec::new();
+        for asked in &self.outcome.asked {
+            for answer in &asked.answers {
+                let Some(run) = &answer.run else {
+                    continue;
+                };
+                let stored = asked.messages.iter();
+                let mut stored = stored.filter(|message| message["id"] == run["message_id"]);
+                let stored = stored
+                    .next()
+                    .and_then(|message| message["content"].as_str());
+                if stored != Some(&answer.text) && run["state"] == "complete" {
+                    let read = &answer.text;
+                    misread.push(format!("{run} was read as {read:?} and is {stored:?}"));
+                }
+            }
+        }
+        misread
+    }
+
     /// How runs ended, by state; one without an end is `open`.
     #[must_use]
     pub fn states(&self) -> BTreeMap<String, usize> {

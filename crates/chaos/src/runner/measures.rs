@@ -87,7 +87,7 @@ impl Measures {
     /// Something that was sent before the heal was seen.
     fn heals(&mut self, sent: Option<&Duration>, at: Duration, heal: Duration) {
         if sent.is_some_and(|sent| *sent < heal) && at > heal {
-            self.healing = self.healing.max(at - heal);
+            self.healing = self.healing.max(at.saturating_sub(heal));
         }
     }
 }

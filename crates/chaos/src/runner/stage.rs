@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Options;
 use super::evidence::Evidence;
+use super::measures::Measures;
 use crate::load::Running;
 use crate::supervisor::Servers;
 use crate::topology::{Layout, Part, Topology};
@@ -108,6 +109,12 @@ impl Stage {
     #[must_use]
     pub fn now(&self) -> Duration {
         self.clock.elapsed()
+    }
+
+    /// A time on the clock of the history.
+    #[must_use]
+    pub fn at(&self, time: Instant) -> Duration {
+        self.now().saturating_sub(time.elapsed())
     }
 
     /// Kills a process, as a crash does.
@@ -211,14 +218,12 @@ impl Stage {
                 (auditor, Some(running))
             }
         };
-        let people = self.load.people.clone();
         let threads = self.load.threads.clone();
         let story = self.load.history.story();
-        let provider = &self.provider;
-        let evidence = Evidence::gather(
-            &auditor, story, outcome, &people, &threads, provider, resting,
-        )
-        .await;
+        let (fault, healed) = (self.at(self.timing.fault), self.healed_at);
+        let measures = Measures::of(&story, fault, healed, resting);
+        let evidence =
+            Evidence::gather(&auditor, story, outcome, &threads, measures, resting).await;
         if let Some(running) = running {
             running.stop().await;
         }

@@ -3,7 +3,6 @@
 use confab_testkit::checker::{bounds, check, liveness, money};
 
 use super::evidence::Evidence;
-use super::measures::Measures;
 use super::row::Row;
 use super::stage::Stage;
 use crate::scenario::Scenario;
@@ -15,9 +14,8 @@ pub(super) fn judge(
     evidence: &Evidence,
     row: &mut Row,
 ) {
-    let fault = stage.timing.fault.duration_since(stage.timing.began);
-    let measures = Measures::of(&evidence.story, fault, stage.healed_at, evidence.resting);
-    row.measure(&measures);
+    let measures = &evidence.measures;
+    row.measure(measures);
     row.counts.runs = evidence.books.runs.len();
     row.runs = evidence.states();
     row.errors = evidence.outcome.errors();
@@ -57,6 +55,18 @@ pub(super) fn judge(
         stage
             .wrong
             .push(format!("an answer that nobody expects: {surprise}"));
+    }
+    stage.wrong.extend(evidence.misread());
+    for answer in evidence
+        .outcome
+        .asked
+        .iter()
+        .flat_map(|asked| &asked.answers)
+    {
+        if answer.runs.len() != 1 {
+            let (key, runs) = (&answer.key, &answer.runs);
+            stage.wrong.push(format!("{key} led to {runs:?}"));
+        }
     }
     row.wrong.append(&mut stage.wrong);
     row.measured.append(&mut stage.measured);

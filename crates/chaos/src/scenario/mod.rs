@@ -6,9 +6,13 @@
 
 mod broker;
 mod cache;
+mod clients;
 mod database;
+mod disk;
+mod drain;
 mod hints;
 mod membership;
+mod partition;
 mod probe;
 mod process;
 mod slow;
@@ -88,7 +92,11 @@ pub fn all() -> Vec<Box<dyn Scenario>> {
     all.extend(membership::all());
     all.extend(broker::all());
     all.extend(cache::all());
+    all.extend(clients::all());
     all.extend(database::all());
+    all.extend(disk::all());
+    all.extend(partition::all());
+    all.extend(drain::all());
     all.extend(process::all());
     all.extend(slow::all());
     all.sort_by_key(|scenario| scenario.id());

@@ -8,11 +8,12 @@ use crate::history::{Message, What};
 pub(super) fn check(case: &Case<'_>, found: &mut BTreeSet<Violation>) {
     for event in &case.story.events {
         match &event.what {
-            What::Deliver(message) if was_sent(case, message, found) => {
-                // What was acknowledged and is not there is a loss, and said as such.
-                if is_stored(case, message) || !is_acknowledged(case, message) {
-                    agrees(case, message, found);
-                }
+            // What was acknowledged and is not there is a loss, and said as such.
+            What::Deliver(message)
+                if was_sent(case, message, found)
+                    && (is_stored(case, message) || !is_acknowledged(case, message)) =>
+            {
+                agrees(case, message, found);
             }
             What::Ack { message, .. } if is_stored(case, message) => agrees(case, message, found),
             What::Read { messages, .. } => {

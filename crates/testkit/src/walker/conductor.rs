@@ -70,9 +70,19 @@ impl Conductor {
         self.until(|tally| tally.acknowledged >= count).await;
     }
 
+    /// Lets nobody say anything until [`Conductor::speak`].
+    pub fn silence(&self) {
+        self.0.phase.send_modify(|phase| phase.silent = true);
+    }
+
+    /// Lets everybody talk.
+    pub fn speak(&self) {
+        self.0.phase.send_modify(|phase| phase.silent = false);
+    }
+
     /// Lets nobody begin anything new, and waits until everything that was said is answered; says whether it was in time.
     pub async fn hush(&self, longest: Duration) -> bool {
-        self.0.phase.send_modify(|phase| phase.silent = true);
+        self.silence();
         let answered = self.until(|tally| tally.busy == 0);
         timeout(longest, answered).await.is_ok()
     }

@@ -46,6 +46,8 @@ pub struct Habits {
     pub sends: Option<usize>,
     /// The least time between two of them.
     pub pace: Duration,
+    /// When they begin, so that not all of many speak at once.
+    pub after: Duration,
     /// How many sends may be without an answer at a time.
     pub window: usize,
     /// One in so many acknowledged sends is read back; 0: none is.
@@ -64,6 +66,7 @@ impl Default for Habits {
         Self {
             sends: None,
             pace: Duration::from_millis(5),
+            after: Duration::ZERO,
             window: 1,
             read_every: 1,
             patience: Duration::from_mins(1),
@@ -156,12 +159,12 @@ impl Walker {
         Self {
             rests: rests.collect(),
             walk,
+            next: Instant::now() + habits.after,
             habits,
             recorder,
             conductor: conductor.clone(),
             at: 0,
             said: 0,
-            next: Instant::now(),
             again: None,
             pending: VecDeque::new(),
             tries: HashMap::new(),
@@ -196,6 +199,9 @@ impl Walker {
                     let before = std::mem::replace(&mut phase, phases.borrow_and_update().clone());
                     if phase.over {
                         break;
+                    }
+                    if before.silent && !phase.silent {
+                        self.next = Instant::now() + self.habits.after;
                     }
                     if phase.round != before.round {
                         socket = self.reconnect(socket, &mut phases).await;
@@ -390,9 +396,12 @@ impl Walker {
         let busy = !self.pending.is_empty() || !self.reads.is_empty() || self.has_more(phase);
         if busy != self.was_busy {
             self.was_busy = busy;
-            self.conductor.count(|tally| match busy {
-                true => tally.busy += 1,
-                false => tally.busy -= 1,
+            self.conductor.count(|tally| {
+                if busy {
+                    tally.busy += 1;
+                } else {
+                    tally.busy -= 1;
+                }
             });
         }
         let mut mine = self.walk.positions.iter();
