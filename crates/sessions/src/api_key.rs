@@ -105,6 +105,11 @@ impl ApiKey {
         Ok(self)
     }
 
+    /// Whether it may be used now.
+    pub(crate) fn is_good(&self, now: DateTime<Utc>) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| at > now)
+    }
+
     /// Whether the key may ask a model that its user may ask.
     pub(crate) fn may_ask(&self, model: i32) -> bool {
         self.models.is_empty() || self.models.binary_search(&model).is_ok()

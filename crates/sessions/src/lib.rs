@@ -8,6 +8,7 @@
 
 mod account;
 mod api_key;
+mod books;
 mod error;
 mod opaque;
 mod password;

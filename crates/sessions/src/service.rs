@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::account::{Account, Wish};
+use crate::books::Books;
 use crate::error::{Error, OpenError};
 use crate::password::Passwords;
 use crate::settings::{RegistrationSettings, Settings, SignInSettings};
@@ -43,6 +44,7 @@ type Reply<T> = Result<Response<T>, Status>;
 #[derive(Clone)]
 pub struct Service {
     store: Store,
+    books: Books,
     tokens: Arc<Tokens>,
     passwords: Passwords,
     sign_in: SignInSettings,
@@ -70,6 +72,7 @@ impl Service {
         }
         let tokens = Tokens::new(&keys, settings, Arc::clone(&clock))?;
         let service = Self {
+            books: Books::open(store.clone(), Arc::clone(&clock), &tasks),
             store,
             tokens: Arc::new(tokens),
             passwords: Passwords::new()?,
@@ -208,7 +211,7 @@ impl Sessions for Service {
             wish,
             expires_at: lifetime(request.lifetime_seconds)?.map(|lifetime| now + lifetime),
         };
-        let amount = self.store.reserve(new, now).await?;
+        let amount = self.books.reserve(new).await?;
         Ok(Response::new(wire::Reservation {
             run_id: run_id.to_string(),
             amount_microdollars: amount,
@@ -219,7 +222,7 @@ impl Sessions for Service {
         let request = request.into_inner();
         let run_id = Uuid::try_parse(&request.run_id).map_err(|_| Error::ReservationNotFound)?;
         let cost = not_negative(request.cost_microdollars)?;
-        let settled = self.store.settle(run_id, cost, self.clock.now()).await?;
+        let settled = self.books.settle(run_id, cost).await?;
         Ok(Response::new(wire::Settlement {
             charged_microdollars: settled.charged,
             account: Some(account_of(settled.user_id, settled.account)),

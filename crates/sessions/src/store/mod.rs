@@ -5,6 +5,7 @@
 mod accounts;
 mod api_keys;
 mod attempts;
+mod books;
 mod entity;
 mod grants;
 mod identities;
@@ -22,7 +23,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use entity::user_account;
 
-pub(crate) use accounts::NewReservation;
+pub(crate) use books::{Booked, Entry, NewReservation, Settled, failure};
 pub(crate) use entity::ledger::{Kind, Model as LedgerEntry};
 pub(crate) use profiles::Candidate;
 pub(crate) use sign_ins::Revocation;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::account::{Account, Wish};
 use crate::sign_in::{Session, UsedTicket};
-use crate::store::{NewReservation, NewUser, Store};
+use crate::store::{Booked, Entry, NewReservation, NewUser, Store};
 use crate::throttle::Attempt;
 use crate::user::Username;
 
@@ -40,7 +40,8 @@ async fn reserve(store: &Store, user_id: Uuid, lifetime: Option<TimeDelta>) -> U
         wish: Wish::new(100, 100, 0).unwrap(),
         expires_at: lifetime.map(|lifetime| start() + lifetime),
     };
-    assert_eq!(store.reserve(new, start()).await.unwrap(), 100);
+    let booked = store.book(&[Entry::Reserve(new)], start()).await.unwrap();
+    assert!(matches!(booked[..], [Ok(Booked::Reserved(100))]));
     run_id
 }
 
