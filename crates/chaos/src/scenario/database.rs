@@ -298,8 +298,14 @@ impl Scenario for Exhausted {
     async fn fault(&self, stage: &mut Stage) {
         let servers = stage.servers();
         let database = servers.last_database();
+        // Asked for before there is no connection left to ask with.
+        let end = format!(
+            "SELECT pg_sleep(1); SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = '{database}' AND pid <> pg_backend_pid()"
+        );
+        let mut ending = servers.postgres.begin("postgres", &end);
         let mut taken = servers.postgres.occupy().await;
-        servers.postgres.terminate_backends(&database).await;
+        ending.until_ended().await;
         // Whoever is first gets what came free.
         taken.extend(servers.postgres.occupy().await);
         let count = taken.len();

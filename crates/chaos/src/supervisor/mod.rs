@@ -1,6 +1,7 @@
 //! The servers and processes that a scenario needs, as children that can be ended, killed and frozen.
 
 mod child;
+mod disk;
 mod postgres;
 mod process;
 mod redis;
@@ -8,6 +9,7 @@ mod servers;
 
 pub use child::Child;
 pub use confab_testkit::RabbitMq;
+pub use disk::Disk;
 pub use postgres::Postgres;
 pub use postgres::url as postgres_url;
 pub use process::Process;

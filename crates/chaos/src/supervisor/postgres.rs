@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 
 use super::child::Child;
+use super::disk::Disk;
 
 /// Where Debian puts its releases, each in a folder of its own.
 const RELEASES: &str = "/usr/lib/postgresql";
@@ -35,6 +36,8 @@ pub struct Postgres {
     data: PathBuf,
     options: Vec<String>,
     server: Option<Child>,
+    /// Where the data are, when that is a disk of their own: gone after the server.
+    disk: Option<Disk>,
     folder: TempDir,
 }
 
@@ -48,16 +51,6 @@ impl Postgres {
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder for PostgreSQL");
         let data = folder.path().join("data");
-        Self::start_in(folder, data, settings).await
-    }
-
-    /// Starts one whose data lie in an empty folder of the scenario's choice.
-    pub async fn start_at(data: &Path, settings: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder for PostgreSQL");
-        Self::start_in(folder, data.to_owned(), settings).await
-    }
-
-    async fn start_in(folder: TempDir, data: PathBuf, settings: &[(&str, &str)]) -> Self {
         let mut server = Self {
             programs: programs(),
             user: server_user(),
@@ -65,6 +58,7 @@ impl Postgres {
             data,
             options: Vec::new(),
             server: None,
+            disk: None,
             folder,
         };
         server.initialise();
@@ -119,6 +113,36 @@ impl Postgres {
     pub async fn stop(&mut self) {
         let server = self.server.take().expect("the server runs");
         server.interrupt().await;
+    }
+
+    /// Moves the data to a small disk, which takes a restart.
+    pub async fn move_to_disk(&mut self, mib: usize) {
+        self.stop().await;
+        let kept = self.folder.path().join("kept");
+        fs::rename(&self.data, &kept).expect("the data can be moved");
+        self.disk = Some(Disk::mount(&self.data, mib));
+        let mut copy = Command::new("cp");
+        copy.arg("-a").arg(kept.join(".")).arg(&self.data);
+        finish(copy).await;
+        self.run().await;
+    }
+
+    /// The small disk that the data are on.
+    ///
+    /// # Panics
+    /// When they are on none.
+    #[must_use]
+    pub fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("the data were moved to a disk")
+    }
+
+    /// Starts the server again if it ended by itself.
+    pub async fn revive(&mut self) {
+        if self.server.as_mut().is_some_and(Child::runs) {
+            return;
+        }
+        self.server = None;
+        self.run().await;
     }
 
     /// Stops the server and everything it started in the middle of what they do.
