@@ -1,6 +1,8 @@
 //! Whether what was received is right: each once, in order, without a hole.
 
+use std::fmt::Display;
 use std::ops::Add;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
@@ -13,6 +15,8 @@ pub(crate) struct Checks {
     gaps: AtomicU64,
     lost: AtomicU64,
     errors: AtomicU64,
+    /// What the first error said.
+    first: OnceLock<String>,
 }
 
 /// [`Checks`] as they stand.
@@ -79,12 +83,22 @@ impl Checks {
         self.gaps.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn error(&self) {
-        self.errors(1);
+    /// Something was refused or broke off.
+    pub(crate) fn error(&self, what: &impl Display) {
+        self.errors(1, what);
     }
 
-    pub(crate) fn errors(&self, count: u64) {
+    /// The same, so often.
+    pub(crate) fn errors(&self, count: u64, what: &impl Display) {
         self.errors.fetch_add(count, Ordering::Relaxed);
+        if count > 0 {
+            self.first.get_or_init(|| what.to_string());
+        }
+    }
+
+    /// What the first error said.
+    pub(crate) fn first_error(&self) -> Option<&str> {
+        self.first.get().map(String::as_str)
     }
 }
 

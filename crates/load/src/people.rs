@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
+use reqwest::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -97,11 +97,13 @@ fn now() -> f64 {
 
 async fn one(stage: &Stage, username: String) -> Result<Person, LoadError> {
     let body = json!({ "username": username, "password": "a password for load" });
-    let registered = stage
-        .front_end
-        .post("registering", "/auth/register", None, &body);
-    let _: Value = registered.await?;
-    let signed_in = sign_in(stage, &body).await?;
+    let registered = patiently(stage, "/auth/register", &body).await?;
+    // It may have been registered by an attempt whose answer was lost.
+    if registered.status() != StatusCode::CONFLICT {
+        accepted("registering", registered).await?;
+    }
+    let signed_in = patiently(stage, "/auth/login", &body).await?;
+    let signed_in: SignedIn = accepted("signing in", signed_in).await?.json().await?;
     Ok(Person {
         id: signed_in.user.id,
         number: signed_in.user.number,
@@ -110,15 +112,19 @@ async fn one(stage: &Stage, username: String) -> Result<Person, LoadError> {
     })
 }
 
-/// So many sign-ins from one machine look like an attack to the target: when it says so, it is asked again when it says.
-async fn sign_in(stage: &Stage, body: &Value) -> Result<SignedIn, LoadError> {
+/// So many sign-ins from one machine look like an attack to the target, or are too much for it: when it says so, it is
+/// asked again when it says.
+async fn patiently(stage: &Stage, path: &str, body: &Value) -> Result<Response, LoadError> {
     let patience = Instant::now() + PATIENCE;
     loop {
-        let url = stage.front_end.url(0, "/auth/login");
-        let request = stage.front_end.client().post(url).json(body);
-        let response = request.send().await?;
-        if response.status() != StatusCode::TOO_MANY_REQUESTS || Instant::now() > patience {
-            return Ok(accepted("signing in", response).await?.json().await?);
+        let request = stage.front_end.client().post(stage.front_end.url(0, path));
+        let response = request.json(body).send().await?;
+        let later = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        if !later.contains(&response.status()) || Instant::now() > patience {
+            return Ok(response);
         }
         let wait = response.headers().get(RETRY_AFTER);
         let wait = wait.and_then(|it| it.to_str().ok()?.parse().ok());

@@ -17,6 +17,8 @@ pub(crate) struct Report {
     plan: Plan,
     findings: Findings,
     wrong: Wrongs,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_error: Option<String>,
     /// CPU of the processes of `--pid` for each thing that was done, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu_ms_each: Option<f64>,
@@ -39,6 +41,7 @@ impl Report {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             wrong: stage.wrongs(),
+            first_error: stage.first_error(),
             cpu_ms_each: each(used.cpu_seconds()).filter(|_| is_watched),
             own_cpu_ms_each: each(used.own_cpu_seconds),
             bytes_per_socket: (is_watched && findings.holds_sockets)
@@ -114,7 +117,11 @@ impl Report {
         writeln!(
             out,
             "  lost {lost}, doubled {doubled}, out of order {reordered}, gaps {gaps}, errors {errors}"
-        )
+        )?;
+        match &self.first_error {
+            Some(error) => writeln!(out, "  the first error: {error}"),
+            None => Ok(()),
+        }
     }
 }
 

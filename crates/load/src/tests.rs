@@ -57,8 +57,10 @@ fn each_wrong_is_counted_as_what_it_is() {
 #[test]
 fn an_error_breaks_no_promise() {
     let checks = Checks::default();
-    checks.error();
-    assert_eq!(checks.now().errors, 1);
+    checks.error(&"refused");
+    checks.error(&"again");
+    assert_eq!(checks.first_error(), Some("refused"));
+    assert_eq!(checks.now().errors, 2);
     assert!(checks.now().is_none());
 }
 

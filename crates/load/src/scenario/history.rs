@@ -172,7 +172,7 @@ impl Pages {
                     };
                     side.record(self.index, due.elapsed());
                 }
-                Err(_) => self.stage.checks.error(),
+                Err(error) => self.stage.checks.error(&error),
             }
             is_random = !is_random && self.socket.is_none();
         }

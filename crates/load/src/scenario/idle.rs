@@ -37,7 +37,7 @@ async fn stay(stage: &Stage, open: &mut [Socket], until: Instant) {
     loop {
         tokio::select! {
             ((), _, left) = &mut ended => {
-                stage.checks.error();
+                stage.checks.error(&"a socket ended");
                 if left.is_empty() {
                     return;
                 }

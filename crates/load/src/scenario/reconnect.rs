@@ -38,14 +38,13 @@ pub(super) async fn play(stage: &Arc<Stage>) -> Result<Findings, LoadError> {
             async move {
                 stage.counts.begun.add(index);
                 let caught_up = catch_up(stage, index, person, position);
-                if timeout(PATIENCE, caught_up)
-                    .await
-                    .is_ok_and(|done| done.is_ok())
-                {
-                    stage.counts.done.add(index);
-                    stage.confirmed.record(index, course.start.elapsed());
-                } else {
-                    stage.checks.error();
+                match timeout(PATIENCE, caught_up).await {
+                    Ok(Ok(())) => {
+                        stage.counts.done.add(index);
+                        stage.confirmed.record(index, course.start.elapsed());
+                    }
+                    Ok(Err(error)) => stage.checks.error(&error),
+                    Err(late) => stage.checks.error(&late),
                 }
             }
         })

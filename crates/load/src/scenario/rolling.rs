@@ -83,8 +83,8 @@ impl Walker {
     async fn walk(mut self, mut pace: Pace) {
         while let Some(due) = pace.due().await {
             self.stage.counts.begun.add(self.index);
-            if self.come_back(due).await.is_err() {
-                return self.stage.checks.error();
+            if let Err(error) = self.come_back(due).await {
+                return self.stage.checks.error(&error);
             }
             self.stage.counts.done.add(self.index);
             self.stage.confirmed.record(self.index, due.elapsed());

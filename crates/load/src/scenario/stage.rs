@@ -152,6 +152,15 @@ impl Stage {
         parts.iter().fold(own, |sum, part| sum + part.checks.now())
     }
 
+    /// What the first error said, of whichever part.
+    pub(crate) fn first_error(&self) -> Option<String> {
+        let own = self.checks.first_error().map(str::to_owned);
+        own.or_else(|| {
+            let parts = self.parts();
+            parts.iter().find_map(|part| part.first_error())
+        })
+    }
+
     fn parts(&self) -> Vec<Arc<Self>> {
         let parts = self.parts.lock();
         parts.unwrap_or_else(PoisonError::into_inner).clone()

@@ -101,7 +101,9 @@ async fn play(stage: &Arc<Stage>, cast: Cast) -> Result<Findings, LoadError> {
 
     let missing = (stage.done() * cast.each).saturating_sub(stage.counts.delivered.get());
     stage.checks.lost(missing);
-    stage.checks.errors(stage.unanswered());
+    stage
+        .checks
+        .errors(stage.unanswered(), &"no confirmation came");
     let counted = if cast.own { delivered } else { sent };
     let mut findings = Findings::of(counted, used);
     findings.figure("stored and confirmed", rate, "messages/s");
@@ -155,7 +157,7 @@ impl Member {
             let Some(writing) = &mut self.writing else {
                 match socket.text().await {
                     Ok(frame) => self.take(&frame),
-                    Err(_) => return self.stage.checks.error(),
+                    Err(error) => return self.stage.checks.error(&error),
                 }
                 continue;
             };
@@ -164,7 +166,7 @@ impl Member {
                 biased;
                 frame = socket.text() => match frame {
                     Ok(frame) => self.take(&frame),
-                    Err(_) => return self.stage.checks.error(),
+                    Err(error) => return self.stage.checks.error(&error),
                 },
                 due = writing.pace.due(), if may_send => match due {
                     Some(due) => {
@@ -172,8 +174,8 @@ impl Member {
                         let frame = Dialect::message(&writing.to, &text);
                         self.stage.counts.begun.add(self.index);
                         self.waiting += 1;
-                        if socket.send(frame).await.is_err() {
-                            return self.stage.checks.error();
+                        if let Err(error) = socket.send(frame).await {
+                            return self.stage.checks.error(&error);
                         }
                     }
                     None => self.writing = None,
@@ -184,13 +186,16 @@ impl Member {
 
     fn take(&mut self, frame: &str) {
         let stage = &self.stage;
-        let Ok(heard) = stage.plan.dialect.hear(frame) else {
-            // Refused, if it is an answer at all.
-            if self.waiting > 0 {
-                self.waiting -= 1;
-                stage.counts.refused.add(self.index);
+        let heard = match stage.plan.dialect.hear(frame) {
+            Ok(heard) => heard,
+            Err(error) => {
+                // Refused, if it is an answer at all.
+                if self.waiting > 0 {
+                    self.waiting -= 1;
+                    stage.counts.refused.add(self.index);
+                }
+                return stage.checks.error(&error);
             }
-            return stage.checks.error();
         };
         if !self.seen.take(heard.seq, &stage.checks) {
             return;

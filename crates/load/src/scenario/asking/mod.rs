@@ -59,7 +59,7 @@ pub(super) async fn play(stage: &Arc<Stage>, stored: bool) -> Result<Findings, L
         }
     })
     .await;
-    stage.checks.errors(stage.unanswered());
+    stage.checks.errors(stage.unanswered(), &"no answer came");
     if stored {
         for worker in ended {
             worker.read_back().await?;
@@ -112,9 +112,12 @@ impl Worker {
         };
         stage.counts.begun.add(index);
         let answered = self.asker.ask(stage, index, &question, due).await;
-        let Ok(Answered { first, whole }) = answered else {
-            stage.counts.refused.add(index);
-            return stage.checks.error();
+        let Answered { first, whole } = match answered {
+            Ok(answered) => answered,
+            Err(error) => {
+                stage.counts.refused.add(index);
+                return stage.checks.error(&error);
+            }
         };
         stage.counts.done.add(index);
         if let Some(first) = first {
@@ -136,7 +139,7 @@ impl Worker {
                 }
                 self.sides.beside_whole.record(self.index, whole);
             }
-            Err(_) => self.stage.checks.error(),
+            Err(error) => self.stage.checks.error(&error),
         }
     }
 
