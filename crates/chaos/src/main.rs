@@ -74,6 +74,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 program: beside_us()?,
                 out: out.canonicalize()?,
                 seed: seed.unwrap_or_else(|| fastrand::u64(..)),
+                commit: commit(),
                 length: Duration::from_secs(seconds),
             };
             let chosen = choose(&names, set)?;
@@ -94,6 +95,16 @@ fn beside_us() -> anyhow::Result<PathBuf> {
     let program = here.with_file_name("confab-faulty");
     anyhow::ensure!(program.is_file(), "{} is not built", program.display());
     Ok(program)
+}
+
+/// What is checked out here; empty when nobody can say.
+fn commit() -> String {
+    let said = std::process::Command::new("git")
+        .args(["describe", "--always", "--dirty"])
+        .output();
+    let said = said.ok().filter(|said| said.status.success());
+    let name = said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned());
+    name.unwrap_or_default()
 }
 
 fn choose(names: &[String], set: Set) -> anyhow::Result<Vec<Box<dyn Scenario>>> {

@@ -127,7 +127,11 @@ pub async fn history(rest: &Rest, other: Uuid) -> Result<Option<Vec<Message>>, S
         return Ok(None);
     };
     let messages = body["data"]["messages"].as_array();
-    let messages = messages.and_then(|messages| messages.iter().map(listed).collect());
+    let texts = messages.map(|messages| {
+        let messages = messages.iter();
+        messages.filter(|message| message["message_type"] == "text")
+    });
+    let messages = texts.and_then(|texts| texts.map(listed).collect());
     messages
         .map(Some)
         .ok_or_else(|| format!("no messages: {body}"))

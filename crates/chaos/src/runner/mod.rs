@@ -36,6 +36,8 @@ pub struct Options {
     pub out: PathBuf,
     /// What every choice at random is made from.
     pub seed: u64,
+    /// What is tested, as its history names it; empty: nobody knows.
+    pub commit: String,
     /// How long each scenario lasts, from the end of the warm-up to the last new send.
     pub length: Duration,
 }
@@ -103,6 +105,9 @@ async fn play(
     servers: Option<Servers>,
     mut row: Row,
 ) -> (Row, Option<Servers>) {
+    if let Some(servers) = &servers {
+        row.versions = servers.versions().await;
+    }
     let provider = OpenAi::start_with([], Reply::Slow(vec!["word "; 40], 20, 40)).await;
     let chosen = scenario.settings().into_iter();
     let settings = Settings {

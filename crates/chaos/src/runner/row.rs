@@ -112,6 +112,7 @@ impl Row {
         Self {
             seed: options.seed,
             seconds: options.length.as_secs_f64(),
+            commit: options.commit.clone(),
             ..Self::default()
         }
     }

@@ -11,11 +11,14 @@ mod database;
 mod disk;
 mod drain;
 mod hints;
+mod hostile;
 mod membership;
 mod partition;
 mod probe;
 mod process;
+mod provider;
 mod slow;
+mod upload;
 
 use std::time::Duration;
 
@@ -89,6 +92,7 @@ pub trait Scenario {
 pub fn all() -> Vec<Box<dyn Scenario>> {
     let mut all: Vec<Box<dyn Scenario>> = Vec::new();
     all.extend(hints::all());
+    all.extend(hostile::all());
     all.extend(membership::all());
     all.extend(broker::all());
     all.extend(cache::all());
@@ -98,7 +102,9 @@ pub fn all() -> Vec<Box<dyn Scenario>> {
     all.extend(partition::all());
     all.extend(drain::all());
     all.extend(process::all());
+    all.extend(provider::all());
     all.extend(slow::all());
+    all.extend(upload::all());
     all.sort_by_key(|scenario| scenario.id());
     all
 }

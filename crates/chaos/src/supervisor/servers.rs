@@ -1,5 +1,6 @@
 //! The servers that a suite shares between its scenarios.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -48,6 +49,21 @@ impl Servers {
     pub fn last_database(&self) -> String {
         let made = self.databases.load(Ordering::Relaxed);
         format!("chaos_{}", made.saturating_sub(1))
+    }
+
+    /// Which releases they are of.
+    pub async fn versions(&self) -> BTreeMap<String, String> {
+        let postgres = self.postgres.query("postgres", "SHOW server_version").await;
+        let redis = self.redis.command(&["INFO", "server"]).await;
+        let redis = redis
+            .lines()
+            .find_map(|line| line.strip_prefix("redis_version:"));
+        let versions = [
+            ("PostgreSQL", postgres.as_str()),
+            ("Redis", redis.unwrap_or_default().trim()),
+        ];
+        let named = versions.map(|(name, version)| (name.to_owned(), version.to_owned()));
+        named.into()
     }
 
     /// Where each of them is.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use confab::Role;
 use confab_testkit::{Auditor, Proxy};
+use futures_util::future::join_all;
 
 use crate::supervisor::{Process, Servers};
 pub use settings::Settings;
@@ -32,6 +33,14 @@ pub fn copies(role: Role) -> usize {
         Role::Attachments | Role::Search => 1,
     }
 }
+
+/// Which roles are started at the same time: each calls only those before it.
+const STEPS: [&[Role]; 4] = [
+    &[Role::Sessions, Role::Threads, Role::Attachments],
+    &[Role::Completions],
+    &[Role::Search],
+    &[Role::Gateway],
+];
 
 /// Ways into each gateway.
 pub const DOORS: usize = 8;
@@ -167,13 +176,19 @@ impl Topology {
         Process::new("migrate", program, &self.folder, &[], straight)
             .run_to_end(&["migrate"])
             .await;
-        for part in Part::all() {
-            let settings = self.wire_up(part, servers, &database).await;
-            let name = part.to_string();
-            let mut process = Process::new(&name, program, &self.folder, &[part.role], settings);
-            process.fail_at(&self.settings.failpoints_of(part));
-            process.start().await;
-            self.processes.push((part, process));
+        // Those that call nobody are started together, then those that call only them.
+        for roles in STEPS {
+            let mut processes = Vec::new();
+            for part in Part::all().filter(|part| roles.contains(&part.role)) {
+                let settings = self.wire_up(part, servers, &database).await;
+                let name = part.to_string();
+                let mut process =
+                    Process::new(&name, program, &self.folder, &[part.role], settings);
+                process.fail_at(&self.settings.failpoints_of(part));
+                processes.push((part, process));
+            }
+            join_all(processes.iter_mut().map(|(_, process)| process.start())).await;
+            self.processes.append(&mut processes);
         }
     }
 

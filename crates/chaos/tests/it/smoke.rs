@@ -17,6 +17,7 @@ async fn what_goes_wrong_breaks_no_promise() {
         program: PathBuf::from(env!("CARGO_BIN_EXE_confab-faulty")),
         out: folder.path().to_owned(),
         seed: fastrand::u64(..),
+        commit: String::new(),
         length: LENGTH,
     };
     say(&format!("seed {}\n{}", options.seed, Row::head()));

@@ -8,9 +8,9 @@ use crate::history::{Event, Lineage, Message, What};
 pub(super) fn check(case: &Case<'_>, found: &mut BTreeSet<Violation>) {
     acknowledged_is_stored(case, found);
     for (lineage, events) in case.lineages() {
-        let seen = in_order(case, lineage, &events, found);
-        nothing_lost(case, lineage, &events, &seen, found);
-        not_for_outsiders(case, lineage, &events, found);
+        let seen = in_order(case, lineage, events, found);
+        nothing_lost(case, lineage, events, &seen, found);
+        not_for_outsiders(case, lineage, events, found);
     }
 }
 
@@ -69,21 +69,15 @@ fn silent_holes(
     seen: &BTreeSet<Place>,
     found: &mut BTreeSet<Violation>,
 ) {
-    let acked = acknowledged_places(case);
     for (thread, seq) in case.stored.keys().copied() {
         let place = (thread, seq);
         let before = seen.range((thread, i64::MIN)..place).next().is_some();
         let after = seen.range(place..=(thread, i64::MAX)).next().is_some();
-        if before && after && !seen.contains(&place) && !acked.contains(&place) {
+        if before && after && !seen.contains(&place) && !case.places.contains(&place) {
             let what = format!("{lineage:?} was never sent {seq} of {thread}, and later ones were");
             report(found, Invariant::Order, what);
         }
     }
-}
-
-fn acknowledged_places(case: &Case<'_>) -> BTreeSet<Place> {
-    let acked = case.acked.values().flatten();
-    acked.map(|m| (m.thread, m.seq)).collect()
 }
 
 /// Every acknowledged message that was sent after the lineage began, or lies after what it has seen, has reached it.
@@ -100,23 +94,14 @@ fn nothing_lost(
         return;
     };
     let user = case.user(lineage);
-    let invoked_later: BTreeSet<(_, &str)> = case
-        .story
-        .events
-        .iter()
-        .filter(|event| event.at > began.at)
-        .filter_map(|event| match &event.what {
-            What::Invoke { key, .. } => Some((case.user(event.lineage), key.as_str())),
-            _ => None,
-        })
-        .collect();
     for (send, messages) in &case.acked {
         for message in messages {
             let place = (message.thread, message.seq);
             let first = seen.range((message.thread, i64::MIN)..).next();
             let after_first =
                 first.is_some_and(|first| first.0 == message.thread && *first < place);
-            let due = invoked_later.contains(send) || after_first;
+            let tried_later = case.tries.get(send).is_some_and(|tries| tries.1 > began.at);
+            let due = tried_later || after_first;
             let stored = case.stored.contains_key(&place);
             let admitted = case.table.admits(user, message.thread, message.seq);
             if due && stored && admitted && !seen.contains(&place) {

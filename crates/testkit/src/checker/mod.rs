@@ -133,6 +133,12 @@ struct Case<'a> {
     invoked: BTreeMap<(Uuid, &'a str), &'a str>,
     /// Every acknowledgement of each send.
     acked: BTreeMap<Send<'a>, Vec<&'a Message>>,
+    /// Where what was acknowledged stands.
+    places: BTreeSet<Place>,
+    /// How often each send was tried, and when last.
+    tries: BTreeMap<Send<'a>, (usize, Duration)>,
+    /// The events of each lineage, in order.
+    lineages: Vec<Vec<&'a Event>>,
 }
 
 impl<'a> Case<'a> {
@@ -144,15 +150,22 @@ impl<'a> Case<'a> {
             stored: stored.map(|m| ((m.thread, m.seq), m)).collect(),
             invoked: BTreeMap::new(),
             acked: BTreeMap::new(),
+            places: BTreeSet::new(),
+            tries: BTreeMap::new(),
+            lineages: vec![Vec::new(); story.users.len()],
         };
         for event in &story.events {
             let user = case.user(event.lineage);
+            case.lineages[event.lineage.0].push(event);
             match &event.what {
                 What::Invoke { key, body } => {
                     case.invoked.insert((user, body), key);
+                    let tries = case.tries.entry((user, key)).or_default();
+                    *tries = (tries.0 + 1, event.at.max(tries.1));
                 }
                 What::Ack { key, message } => {
                     case.acked.entry((user, key)).or_default().push(message);
+                    case.places.insert((message.thread, message.seq));
                 }
                 _ => {}
             }
@@ -164,14 +177,10 @@ impl<'a> Case<'a> {
         self.story.users[lineage.0]
     }
 
-    /// The events of each lineage, in order.
-    fn lineages(&self) -> impl Iterator<Item = (Lineage, Vec<&'a Event>)> {
-        let events = &self.story.events;
-        (0..self.story.users.len()).map(|index| {
-            let lineage = Lineage(index);
-            let mine = events.iter().filter(|event| event.lineage == lineage);
-            (lineage, mine.collect())
-        })
+    /// Each lineage with its events, in order.
+    fn lineages(&self) -> impl Iterator<Item = (Lineage, &[&'a Event])> {
+        let lineages = self.lineages.iter().enumerate();
+        lineages.map(|(index, events)| (Lineage(index), events.as_slice()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What became of sends: each at most once, in the order of its connection, and there for who reads afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{Case, Invariant, Violation, report};
 use crate::history::{Event, Lineage, Message, What};
@@ -8,8 +9,8 @@ use crate::history::{Event, Lineage, Message, What};
 pub(super) fn check(case: &Case<'_>, found: &mut BTreeSet<Violation>) {
     at_most_once(case, found);
     for (lineage, events) in case.lineages() {
-        first_in_first_stored(case, lineage, &events, found);
-        reads_its_writes(case, lineage, &events, found);
+        first_in_first_stored(case, lineage, events, found);
+        reads_its_writes(case, lineage, events, found);
     }
 }
 
@@ -41,19 +42,15 @@ fn first_in_first_stored(
     found: &mut BTreeSet<Violation>,
 ) {
     let user = case.user(lineage);
-    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
-    for event in &case.story.events {
-        if let What::Invoke { key, .. } = &event.what
-            && case.user(event.lineage) == user
-        {
-            *times.entry(key).or_default() += 1;
-        }
-    }
     let mut last: BTreeMap<i64, i64> = BTreeMap::new();
     for event in events {
         match &event.what {
             What::Connect | What::Resume => last.clear(),
-            What::Invoke { key, .. } if times.get(key.as_str()) == Some(&1) => {
+            What::Invoke { key, .. } => {
+                let tries = case.tries.get(&(user, key.as_str()));
+                if tries.is_none_or(|tries| tries.0 != 1) {
+                    continue;
+                }
                 let answers = case.acked.get(&(user, key.as_str()));
                 let Some(Message { thread, seq, .. }) = answers.and_then(|all| all.first()) else {
                     continue;
@@ -69,32 +66,40 @@ fn first_in_first_stored(
     }
 }
 
+/// A history that is long shows its newest part: what was answered must be there unless all that is shown is newer.
 fn reads_its_writes(
     case: &Case<'_>,
     lineage: Lineage,
     events: &[&Event],
     found: &mut BTreeSet<Violation>,
 ) {
-    for read in events {
-        let What::Read {
-            thread,
-            asked,
-            messages,
-        } = &read.what
-        else {
-            continue;
-        };
-        for event in events.iter().filter(|event| event.at < *asked) {
-            let What::Ack { key, message } = &event.what else {
-                continue;
-            };
-            let stored = case.stored.contains_key(&(message.thread, message.seq));
-            let there = messages.iter().any(|read| read.seq == message.seq);
-            if message.thread == *thread && stored && !there {
-                let what =
-                    format!("{lineage:?} read {thread} after the answer to {key}, without it");
-                report(found, Invariant::ReadYourWrites, what);
+    // What this lineage was answered, by thread: when, its place, its key.
+    let mut answered: BTreeMap<i64, Vec<(Duration, i64, &str)>> = BTreeMap::new();
+    for event in events {
+        match &event.what {
+            What::Ack { key, message } => {
+                let mine = answered.entry(message.thread).or_default();
+                mine.push((event.at, message.seq, key));
             }
+            What::Read {
+                thread,
+                asked,
+                messages,
+            } => {
+                let read: BTreeSet<i64> = messages.iter().map(|message| message.seq).collect();
+                let oldest = read.first().copied().unwrap_or_default();
+                let mine = answered.get(thread).into_iter().flatten();
+                for (at, seq, key) in mine {
+                    let due = at < asked && *seq >= oldest && !read.contains(seq);
+                    if due && case.stored.contains_key(&(*thread, *seq)) {
+                        let what = format!(
+                            "{lineage:?} read {thread} after the answer to {key}, without it"
+                        );
+                        report(found, Invariant::ReadYourWrites, what);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 }
