@@ -28,6 +28,7 @@ pub use options::Options;
 use options::Plan;
 use report::Report;
 use scenario::Stage;
+use tokio_tungstenite::tungstenite::Error;
 
 /// Why a load cannot be put on.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +51,7 @@ pub enum LoadError {
     Http(#[from] reqwest::Error),
     /// A socket was refused or broke.
     #[error("a socket failed: {0}")]
-    Socket(#[from] Box<tokio_tungstenite::tungstenite::Error>),
+    Socket(Box<Error>),
     /// A reply that no Confab gives.
     #[error("an unexpected reply: {0}")]
     Reply(String),
@@ -59,8 +60,15 @@ pub enum LoadError {
     Io(#[from] std::io::Error),
 }
 
-impl From<tokio_tungstenite::tungstenite::Error> for LoadError {
-    fn from(error: tokio_tungstenite::tungstenite::Error) -> Self {
+impl LoadError {
+    /// Whether the target says that this is too much for it now.
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Socket(error) if matches!(&**error, Error::Http(reply) if reply.status() == 503))
+    }
+}
+
+impl From<Error> for LoadError {
+    fn from(error: Error) -> Self {
         Self::Socket(Box::new(error))
     }
 }

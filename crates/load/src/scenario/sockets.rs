@@ -1,7 +1,10 @@
 //! Sockets of people: opening many, and asking something on one.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use super::Stage;
 use crate::LoadError;
@@ -11,6 +14,8 @@ use crate::socket::Socket;
 
 /// Connections that are being opened at a time.
 const AT_ONCE: usize = 64;
+/// How long a socket is tried again.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Opens the planned sockets, spread over people and gateways.
 pub(super) async fn open(
@@ -24,7 +29,7 @@ pub(super) async fn open(
             let turn = index / people.len();
             async move {
                 stage.counts.begun.add(index);
-                let socket = open_one(stage, turn, dialect, person, "").await?;
+                let socket = open_patiently(stage, turn, dialect, person).await?;
                 stage.counts.done.add(index);
                 Ok::<_, LoadError>(socket)
             }
@@ -32,6 +37,26 @@ pub(super) async fn open(
         .buffered(AT_ONCE)
         .try_collect()
         .await
+}
+
+/// Opens a socket as a front end does: a target that says that it is too much is asked again after a second. Each time is
+/// an error.
+async fn open_patiently(
+    stage: &Stage,
+    turn: usize,
+    dialect: Dialect,
+    person: &Person,
+) -> Result<Socket, LoadError> {
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        match open_one(stage, turn, dialect, person, "").await {
+            Err(error) if error.is_busy() && Instant::now() < patience => {
+                stage.checks.error(&error);
+                sleep(Duration::from_secs(1)).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// Opens a person's socket on the gateway whose turn it is; `more` goes into the query (`&resume=…`).
