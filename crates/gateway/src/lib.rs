@@ -7,6 +7,7 @@ mod backends;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
+mod body;
 mod caller;
 mod dialects;
 mod docs;

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::fault::{Failed, Refused};
 use super::wire;
 use crate::Gateway;
+use crate::body::{self, Unread};
 use crate::caller::{Credential, Refusal, token_cookie, verify};
 
 /// A longer body holds nothing that could be meant.
@@ -239,11 +240,11 @@ pub(super) fn check_origin(request: &HttpRequest, gateway: &Gateway) -> Result<(
 }
 
 pub(super) async fn read(payload: web::Payload) -> Result<web::Bytes, Refused> {
-    match payload.to_bytes_limited(BODY_BYTES).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(Refused::CUT_OFF),
-        Err(_) => Err(Refused::TOO_LARGE),
-    }
+    let body = body::read(payload, BODY_BYTES).await;
+    body.map_err(|unread| match unread {
+        Unread::CutOff => Refused::CUT_OFF,
+        Unread::TooLarge => Refused::TOO_LARGE,
+    })
 }
 
 /// What serde says names keys and places, and may repeat a value: only the place is passed on.

@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use super::fault::Problem;
 use crate::AuthMode;
 use crate::Gateway;
+use crate::body::{self, Unread};
 use crate::caller::{Asker, Caller, Credential, Scope};
 
 /// The longest body, in bytes. A message is at most 128 KiB; older clients send several.
@@ -155,11 +156,11 @@ pub(super) async fn optional_body<T: DeserializeOwned + Default>(
 }
 
 async fn read(payload: web::Payload) -> Result<web::Bytes, Problem> {
-    match payload.to_bytes_limited(BODY_BYTES).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(Problem::bad_input("the body was cut off")),
-        Err(_) => Err(Problem::too_large(BODY_BYTES)),
-    }
+    let body = body::read(payload, BODY_BYTES).await;
+    body.map_err(|unread| match unread {
+        Unread::CutOff => Problem::bad_input("the body was cut off"),
+        Unread::TooLarge => Problem::too_large(BODY_BYTES),
+    })
 }
 
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

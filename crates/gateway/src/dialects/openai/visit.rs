@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use super::Room;
 use super::fault::Refused;
 use crate::Gateway;
+use crate::body::{self, Unread};
 use crate::caller::{Asker, Credential, Scope};
 
 pub(super) type Reply = Result<HttpResponse, Refused>;
@@ -36,11 +37,11 @@ pub(super) fn require(asker: &Asker, scope: Scope) -> Result<(), Refused> {
 
 /// The body, whole.
 pub(super) async fn read(payload: web::Payload, room: &Room) -> Result<web::Bytes, Refused> {
-    match payload.to_bytes_limited(room.body_bytes).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(Refused::invalid("The body was cut off.")),
-        Err(_) => Err(Refused::too_large(room.body_bytes)),
-    }
+    let body = body::read(payload, room.body_bytes).await;
+    body.map_err(|unread| match unread {
+        Unread::CutOff => Refused::invalid("The body was cut off."),
+        Unread::TooLarge => Refused::too_large(room.body_bytes),
+    })
 }
 
 /// What serde says may repeat a value: only the place is passed on.
