@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -40,6 +40,20 @@ pub enum Reply {
     Events(Vec<Value>),
     /// Streams these pieces and then nothing more, until the caller hangs up.
     Hang(Vec<&'static str>),
+    /// Says that too much is asked of it, and to come back after so many seconds.
+    Busy(u32),
+    /// Streams these bytes, whatever they are, and ends there.
+    Bytes(Vec<Vec<u8>>),
+    /// Streams this piece again and again, a thousand times in a second, until the caller hangs up.
+    Endless(&'static str),
+}
+
+impl Reply {
+    /// The bytes of an event that brings a text.
+    #[must_use]
+    pub fn piece(text: &str) -> Vec<u8> {
+        delta(text).into_bytes()
+    }
 }
 
 #[derive(Debug)]
@@ -99,6 +113,13 @@ impl OpenAi {
     pub fn requests(&self) -> Vec<Value> {
         let script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
         script.requests.clone()
+    }
+
+    /// How many of its replies nobody has asked for yet.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
+        script.replies.len()
     }
 
     /// These replies come next.
@@ -161,6 +182,19 @@ async fn complete(
             let done = "data: [DONE]\n\n".to_owned();
             streamed(events.iter().map(event).chain([done]).collect())
         }
+        Reply::Busy(seconds) => {
+            let after = [(header::RETRY_AFTER, seconds.to_string())];
+            (StatusCode::TOO_MANY_REQUESTS, after).into_response()
+        }
+        Reply::Bytes(pieces) => body_of(stream::iter(pieces)),
+        Reply::Endless(piece) => {
+            let mut period = interval(PIECE);
+            period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            body_of(stream::unfold(period, move |mut period| async move {
+                period.tick().await;
+                Some((delta(piece), period))
+            }))
+        }
         Reply::Hang(pieces) => {
             let events = stream::iter(pieces.into_iter().map(delta).collect::<Vec<_>>());
             body_of(events.chain(stream::pending()))
@@ -215,7 +249,7 @@ fn steady(events: Vec<String>, piece: Duration) -> Response {
     }))
 }
 
-fn body_of(events: impl Stream<Item = String> + Send + 'static) -> Response {
-    let body = Body::from_stream(events.map(Ok::<_, Infallible>));
+fn body_of<T: Into<Bytes>>(events: impl Stream<Item = T> + Send + 'static) -> Response {
+    let body = Body::from_stream(events.map(|event| Ok::<Bytes, Infallible>(event.into())));
     ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
 }

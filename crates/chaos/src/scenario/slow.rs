@@ -38,7 +38,7 @@ const TOLD_WITHIN: Duration = Duration::from_secs(10);
 const HELD: u64 = 2 * 1024 * 1024;
 const BESIDES: u64 = 64 * 1024 * 1024;
 /// What others may wait for a message, 99 times in 100, unless it was half of that before already.
-const OTHERS_WAIT: Duration = Duration::from_secs(1);
+const OTHERS_WAIT: Duration = Duration::from_secs(2);
 
 /// The busy conversation.
 struct Party {

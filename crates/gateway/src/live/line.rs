@@ -49,6 +49,10 @@ impl<T> Line<T> {
     pub(super) fn offer(&mut self, seq: i64, item: T) -> Result<(), T> {
         #[cfg(feature = "faults")]
         self.misplace(seq);
+        #[cfg(feature = "faults")]
+        if self.gone.contains(&seq) {
+            return Err(item);
+        }
         if seq <= self.seq || self.waiting.contains_key(&seq) {
             return Err(item);
         }
@@ -76,11 +80,19 @@ impl<T> Line<T> {
 
     /// The entry whose turn it is.
     pub(super) fn next(&self) -> Option<&T> {
+        #[cfg(feature = "faults")]
+        if faults::is_on("no_order") {
+            return self.waiting.values().next();
+        }
         self.waiting.get(&(self.seq + 1))
     }
 
     /// Lets it leave.
     pub(super) fn take_next(&mut self) -> Option<T> {
+        #[cfg(feature = "faults")]
+        if faults::is_on("no_order") {
+            return self.take_any();
+        }
         let item = self.waiting.remove(&(self.seq + 1))?;
         self.seq += 1;
         Some(item)
