@@ -12,7 +12,7 @@ use crate::runner::{Evidence, Stage, percentile};
 use crate::topology::{End, Part};
 
 pub(super) fn all() -> Vec<Box<dyn Scenario>> {
-    vec![Box::new(Partial), Box::new(OneWay)]
+    vec![Box::new(Partial), Box::new(OneWay), Box::new(Stranded)]
 }
 
 /// The longest that anybody waits for an answer: less than a front end would.
@@ -121,6 +121,40 @@ impl Scenario for OneWay {
     async fn heal(&self, stage: &mut Stage) {
         let wire = stage.topology.wire(Part::threads(0), End::Postgres);
         wire.mend().await;
+    }
+
+    async fn judge(&self, stage: &mut Stage, evidence: &Evidence) {
+        answered_in_time(stage, evidence);
+    }
+}
+
+/// Every connection between processes and to the servers goes dead, and nobody is told; new ones work.
+struct Stranded;
+
+#[async_trait(?Send)]
+impl Scenario for Stranded {
+    fn id(&self) -> &'static str {
+        "F23S"
+    }
+
+    fn title(&self) -> &'static str {
+        "every connection dies without a word"
+    }
+
+    /// Nobody mends anything: the processes find out by themselves.
+    fn recovers_within(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+
+    async fn fault(&self, stage: &mut Stage) {
+        let servers = [End::Postgres, End::Redis, End::RabbitMq];
+        for end in servers.into_iter().chain(Role::ALL.map(End::Role)) {
+            for (_, wire) in stage.topology.wires_to(end) {
+                wire.strand();
+            }
+        }
+        stage.note("every connection is dead");
+        stage.until_heal().await;
     }
 
     async fn judge(&self, stage: &mut Stage, evidence: &Evidence) {

@@ -275,6 +275,21 @@ async fn what_is_held_is_lost_by_a_reset() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_stranded_stays_so() {
+    let (_echo, proxy, mut near) = wired().await;
+    proxy.strand();
+    near.write_all(b"lost").await.unwrap();
+    assert!(soon(&mut near).await.is_none());
+    let mut new = connect(&proxy).await;
+    assert_eq!(said_back(&mut new, b"anew").await, b"anew");
+    proxy.mend().await;
+    near.write_all(b"lost too").await.unwrap();
+    assert!(soon(&mut near).await.is_none());
+    proxy.reset();
+    until_reset(&mut near).await;
+}
+
+#[tokio::test]
 async fn a_connection_ends_after_so_many_bytes() {
     let (_echo, proxy, mut near) = wired().await;
     let wire = Wire {

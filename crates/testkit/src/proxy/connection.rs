@@ -61,6 +61,7 @@ pub(super) async fn carry(
         tokio::select! {
             passed = async { tokio::try_join!(there, back) } => passed.err(),
             end = ended(condition.clone(), &born) => Some(end),
+            () = stranded(condition.clone(), &born) => Some(ended(condition, &born).await),
         }
     };
     if let Some(End::Reset) = end {
@@ -76,6 +77,13 @@ async fn ended(mut condition: watch::Receiver<Condition>, born: &Condition) -> E
         Ok(now) if now.resets == born.resets => End::Closed,
         _ => End::Reset,
     }
+}
+
+/// Waits until connections of that time are left to themselves.
+async fn stranded(mut condition: watch::Receiver<Condition>, born: &Condition) {
+    let stranded = |now: &Condition| now.strands != born.strands;
+    // An error: the proxy is gone, and so is this task soon.
+    let _ = condition.wait_for(stranded).await;
 }
 
 /// Bytes under way.

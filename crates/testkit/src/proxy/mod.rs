@@ -37,6 +37,8 @@ struct Condition {
     /// How often all connections were ended, by closing and by resetting them.
     cuts: u64,
     resets: u64,
+    /// How often all connections were left to themselves.
+    strands: u64,
 }
 
 /// What happens to new connections.
@@ -140,6 +142,13 @@ impl Proxy {
         self.condition.send_modify(|condition| condition.cuts += 1);
     }
 
+    /// Nothing passes any more on any connection, for as long as it lives, and nobody is told; new ones are let through. So
+    /// it is when a machine loses its power, or a firewall its memory.
+    pub fn strand(&self) {
+        self.condition
+            .send_modify(|condition| condition.strands += 1);
+    }
+
     /// Resets every connection (RST), losing what is under way; new ones are let through.
     pub fn reset(&self) {
         self.condition
@@ -161,6 +170,7 @@ impl Proxy {
             *condition = Condition {
                 cuts: condition.cuts,
                 resets: condition.resets,
+                strands: condition.strands,
                 ..Condition::default()
             };
         });
