@@ -17,7 +17,10 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::roles::{Role, Roles};
 use crate::settings::Settings;
-use crate::wiring::{Reach, Wired, Wiring};
+use crate::wiring::{KEEP_ALIVE, Reach, Wired, Wiring};
+
+/// How long databases may take to close, even when the grace period is over: they have little to do.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// A process that serves its roles.
 pub struct Running {
@@ -112,12 +115,20 @@ impl Running {
         let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
         let front = self.front.stop(left()).await;
         let back = self.back.stop(left()).await;
+        // Whoever still has a connection that died does not keep the process from its end.
+        let closing = tokio::time::timeout(left().max(CLOSING), self.close_databases());
+        if closing.await.is_err() {
+            tracing::warn!("connections to a database are left to themselves");
+        }
+        front && back
+    }
+
+    async fn close_databases(&self) {
         for database in &self.databases {
             if let Err(error) = database.close().await {
                 tracing::warn!(%error, "a database did not close");
             }
         }
-        front && back
     }
 
     async fn serve_services(
@@ -162,6 +173,8 @@ impl Running {
         self.back.spawn(name, async move {
             let served = tonic::transport::Server::builder()
                 .trace_fn(confab_rpc::trace::server_span)
+                .http2_keepalive_interval(Some(KEEP_ALIVE))
+                .http2_keepalive_timeout(Some(KEEP_ALIVE))
                 .add_routes(routes)
                 .serve_with_incoming_shutdown(incoming, stopping.cancelled())
                 .await;

@@ -263,6 +263,10 @@ impl Wiring<'_> {
     }
 }
 
+/// How often the other end of a lane is asked whether it is there, and how long it may take to say so. Calls on a
+/// connection that died without a word fail until then.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
 /// A lane to a role that runs elsewhere.
 pub(crate) fn remote(lanes: &Lanes, role: Role) -> anyhow::Result<Lane> {
     let url = lanes.of(role).map(|lane| lane.url.clone());
@@ -273,8 +277,8 @@ pub(crate) fn remote(lanes: &Lanes, role: Role) -> anyhow::Result<Lane> {
     let endpoint = Endpoint::from_shared(url)
         .with_context(|| format!("lanes.{role}.url"))?
         .connect_timeout(deadline)
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(5))
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true);
     Ok(Lane::remote(endpoint.connect_lazy(), deadline))
 }

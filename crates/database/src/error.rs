@@ -13,8 +13,8 @@ pub fn violated_unique(error: &DbErr) -> Option<String> {
 }
 
 /// Classes of PostgreSQL's error codes for what passes: lost connections, exhausted resources (connections, memory, disk),
-/// and the operator's doing (a server that stops or starts, a time limit).
-const PASSING: [&str; 3] = ["08", "53", "57"];
+/// and the operator's doing (a server that stops or starts, a time limit); and a transaction that was idle for too long.
+const PASSING: [&str; 4] = ["08", "25P03", "53", "57"];
 
 /// Whether the same call may work later: no connection was free, or the server is away, stopping, starting, out of
 /// something, or took too long.

@@ -18,6 +18,7 @@ use sea_orm::{
     TransactionTrait,
 };
 use secrecy::ExposeSecret;
+use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
@@ -89,10 +90,26 @@ impl Database {
         let options = PgConnectOptions::from_str(url)
             .map_err(connection_error)?
             .application_name("confab")
-            .options([("statement_timeout", timeout.as_str())]);
+            .options([
+                ("statement_timeout", timeout.as_str()),
+                // Whoever died in the middle of a transaction must not keep others from the rows that it locked.
+                ("idle_in_transaction_session_timeout", timeout.as_str()),
+                ("tcp_keepalives_idle", "15"),
+                ("tcp_keepalives_interval", "5"),
+                ("tcp_keepalives_count", "3"),
+            ]);
+        let patience = settings.acquire_timeout();
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
-            .acquire_timeout(settings.acquire_timeout())
+            .acquire_timeout(patience)
+            // Before one is given back it is tried out without a limit, so that one which died in use would never be
+            // replaced; what fails here is closed.
+            .after_release(move |connection, _| {
+                Box::pin(async move {
+                    let answers = tokio::time::timeout(patience, connection.ping()).await;
+                    Ok(answers.is_ok_and(|answer| answer.is_ok()))
+                })
+            })
             .connect_lazy_with(options);
         let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
         Ok(Self {
@@ -136,8 +153,11 @@ impl Database {
             return M::up(&self.write, None).await;
         }
         let lock = self.write.begin().await?;
-        lock.execute_unprepared("SET LOCAL statement_timeout = 0")
-            .await?;
+        // It waits for the others, and then while the tables are changed on another connection.
+        for setting in ["statement_timeout", "idle_in_transaction_session_timeout"] {
+            lock.execute_unprepared(&format!("SET LOCAL {setting} = 0"))
+                .await?;
+        }
         lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
             .await?;
         let migrated = M::up(&self.write, None).await;

@@ -5,6 +5,7 @@
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use confab_database::Database;
 use confab_rpc::threads::{Entry, Sent};
@@ -27,6 +28,10 @@ const BATCH: usize = 256;
 const PAIRS: usize = 50_000;
 /// How often one send is tried alone while other replicas take its key.
 const ATTEMPTS: u32 = 3;
+
+/// The longest that one transaction may take: nobody waits for it any more, and the next ones do. The database limits
+/// its statements itself, so this is a connection that died without a word.
+const LONGEST: Duration = Duration::from_secs(6);
 
 /// A send on its way.
 #[derive(Debug)]
@@ -163,7 +168,9 @@ impl Writer {
     }
 
     async fn append(&mut self, entries: &[NewEntry]) -> Result<Outcomes, Failure> {
-        append(&self.database, &mut self.known, entries, self.clock.now()).await
+        let appending = append(&self.database, &mut self.known, entries, self.clock.now());
+        let done = tokio::time::timeout(LONGEST, appending).await;
+        done.unwrap_or_else(|_| Err(Failure::late()))
     }
 
     fn answer(&self, outcomes: Outcomes, tickets: Vec<Ticket>) {

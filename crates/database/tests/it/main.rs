@@ -129,3 +129,32 @@ async fn a_server_that_ends_connections_or_statements_may_answer_later() {
         database.close().await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_dies_in_a_transaction_does_not_keep_its_locks() {
+    for scratch in Scratch::both().await {
+        let database = scratch.database;
+        if database.backend() == sea_orm::DbBackend::Postgres {
+            let setting = async |name: &str| {
+                let show = Statement::from_string(database.backend(), format!("SHOW {name}"));
+                let row = database.read().query_one_raw(show).await.unwrap().unwrap();
+                row.try_get::<String>("", name).unwrap()
+            };
+            let statement = setting("statement_timeout").await;
+            assert_ne!(statement, "0");
+            let idle = setting("idle_in_transaction_session_timeout").await;
+            assert_eq!(idle, statement);
+
+            let abandoned = database.begin().await.unwrap();
+            run(
+                &abandoned,
+                "SET LOCAL idle_in_transaction_session_timeout = 1",
+            )
+            .await;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            let late = abandoned.execute_unprepared("SELECT 1").await.unwrap_err();
+            assert!(is_unavailable(&late), "{late:?}");
+        }
+        database.close().await.unwrap();
+    }
+}

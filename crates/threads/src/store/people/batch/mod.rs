@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use confab_database::{Database, violated_unique};
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, FromQueryResult, QueryFilter,
-    RuntimeErr,
+    ColumnTrait, ConnAcquireErr, ConnectionTrait, DatabaseTransaction, DbErr, FromQueryResult,
+    QueryFilter, RuntimeErr,
 };
 use uuid::Uuid;
 
@@ -54,6 +54,11 @@ impl Failure {
     /// Whether another transaction took a key or a file first.
     pub(crate) fn is_collision(&self) -> bool {
         matches!(self, Self::Before(cause) if violated_unique(cause).is_some())
+    }
+
+    /// Nobody waited for its end: it may have been written.
+    pub(crate) fn late() -> Self {
+        Self::Commit(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
     }
 
     pub(crate) fn into_cause(self) -> DbErr {
