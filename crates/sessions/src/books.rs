@@ -1,20 +1,19 @@
-//! The task that sets money aside and books charges: whatever waits when it comes free crosses in one transaction. What
-//! an entry does to the accounts is [`crate::store`]'s business.
+//! Sets money aside and books charges: whatever waits when the last transaction is over crosses in the next one. What an
+//! entry does to the accounts is [`crate::store`]'s business.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use confab_rpc::Fault;
 use confab_runtime::{Clock, Tasks};
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::error::Error;
 use crate::store::{Booked, Entry, NewReservation, Settled, Store, failure};
 
-/// Entries that wait; more wait outside.
-const QUEUE: usize = 1024;
+/// Entries that wait; more are refused.
+const QUEUE: usize = 4096;
 /// Entries in one transaction.
 const BATCH: usize = 64;
 
@@ -25,17 +24,34 @@ struct Job {
     outcome: oneshot::Sender<Outcome>,
 }
 
-/// Where entries are handed in. Clones hand in to the same task.
-#[derive(Debug, Clone)]
-pub(crate) struct Books(mpsc::Sender<Job>);
+/// Where entries are handed in. Cloning is cheap; clones hand in to the same task.
+///
+/// The task runs for as long as something waits, also when the process is ending: what others end then has a price.
+#[derive(Clone)]
+pub(crate) struct Books(Arc<Desk>);
+
+struct Desk {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: Vec<Job>,
+    /// There is a task that will take them.
+    kept: bool,
+}
 
 impl Books {
-    /// Opens them; they are closed, with all that was handed in, when `tasks` is stopping.
-    pub(crate) fn open(store: Store, clock: Arc<dyn Clock>, tasks: &Tasks) -> Self {
-        let (queue, jobs) = mpsc::channel(QUEUE);
-        let keeper = Keeper { store, clock };
-        tasks.spawn("books", keeper.run(jobs, tasks.stopping()));
-        Self(queue)
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
+        Self(Arc::new(Desk {
+            store,
+            clock,
+            tasks,
+            waiting: Mutex::default(),
+        }))
     }
 
     /// Sets money aside for a run and says how much; see [`Entry::Reserve`].
@@ -56,38 +72,63 @@ impl Books {
 
     async fn enter(&self, entry: Entry) -> Outcome {
         let (outcome, entered) = oneshot::channel();
-        let job = Job { entry, outcome };
-        let closed = |()| Status::from(Error::Interrupted);
-        self.0.send(job).await.map_err(|_| closed(()))?;
-        entered.await.unwrap_or_else(|_| Err(closed(())))
+        self.hand_in(Job { entry, outcome })?;
+        let interrupted = |_| Err(Error::Interrupted.into());
+        entered.await.unwrap_or_else(interrupted)
+    }
+
+    fn hand_in(&self, job: Job) -> Result<(), Error> {
+        let mut waiting = self.0.waiting();
+        if waiting.jobs.len() >= QUEUE {
+            return Err(Error::Busy);
+        }
+        waiting.jobs.push(job);
+        if !std::mem::replace(&mut waiting.kept, true) {
+            let keeper = Keeper {
+                desk: Arc::clone(&self.0),
+                done: false,
+            };
+            self.0.tasks.spawn("books", keeper.run());
+        }
+        Ok(())
     }
 }
 
+impl Desk {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Commits until nothing waits.
 struct Keeper {
-    store: Store,
-    clock: Arc<dyn Clock>,
+    desk: Arc<Desk>,
+    /// Nothing waited; whoever keeps the books from then on is another one.
+    done: bool,
 }
 
 impl Keeper {
-    async fn run(self, mut jobs: mpsc::Receiver<Job>, stopping: CancellationToken) {
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            tokio::select! {
-                () = stopping.cancelled(), if !jobs.is_closed() => jobs.close(),
-                received = jobs.recv_many(&mut batch, BATCH) => {
-                    if received == 0 {
-                        return;
-                    }
-                    let (entries, outcomes): (Vec<_>, Vec<_>) =
-                        batch.drain(..).map(|job| (job.entry, job.outcome)).unzip();
-                    self.commit(&entries, outcomes).await;
-                }
-            }
+    async fn run(mut self) {
+        while let Some((entries, outcomes)) = self.next() {
+            self.commit(&entries, outcomes).await;
         }
+        self.done = true;
+    }
+
+    /// What is to be committed next; without anything the next entry finds another keeper.
+    fn next(&self) -> Option<(Vec<Entry>, Vec<oneshot::Sender<Outcome>>)> {
+        let mut waiting = self.desk.waiting();
+        waiting.kept = !waiting.jobs.is_empty();
+        if !waiting.kept {
+            return None;
+        }
+        let count = waiting.jobs.len().min(BATCH);
+        let jobs = waiting.jobs.drain(..count);
+        Some(jobs.map(|job| (job.entry, job.outcome)).unzip())
     }
 
     async fn commit(&self, entries: &[Entry], outcomes: Vec<oneshot::Sender<Outcome>>) {
-        match self.store.book(entries, self.clock.now()).await {
+        match self.desk.store.book(entries, self.desk.clock.now()).await {
             Ok(booked) => {
                 for (booked, outcome) in booked.into_iter().zip(outcomes) {
                     // Whoever asked may be gone.
@@ -107,6 +148,17 @@ impl Keeper {
                     Box::pin(self.commit(entry, vec![outcome])).await;
                 }
             }
+        }
+    }
+}
+
+impl Drop for Keeper {
+    /// After a panic somebody has to take what comes. What waits is told that it was interrupted.
+    fn drop(&mut self) {
+        if !self.done {
+            let mut waiting = self.desk.waiting();
+            waiting.kept = false;
+            waiting.jobs.clear();
         }
     }
 }

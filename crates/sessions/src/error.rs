@@ -80,6 +80,8 @@ pub(crate) enum Error {
     Hashing(#[source] argon2::password_hash::Error),
     #[error("what is kept of a password cannot be read")]
     UnreadableHash,
+    #[error("too much waits to be booked; try again in a moment")]
+    Busy,
     #[error("the process is coming to its end")]
     Interrupted,
     #[error("the counter of revocations is missing")]
@@ -107,7 +109,7 @@ impl Error {
             Self::ReservationNotFound => Reason::ReservationNotFound,
             Self::TokenInvalid => Reason::TokenInvalid,
             Self::TokenExpired => Reason::TokenExpired,
-            Self::IssuerUnavailable | Self::Interrupted => Reason::Overloaded,
+            Self::IssuerUnavailable | Self::Interrupted | Self::Busy => Reason::Overloaded,
             Self::Database(error) if confab_database::is_unavailable(error) => Reason::Overloaded,
             Self::Database(_)
             | Self::Signing(_)

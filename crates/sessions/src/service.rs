@@ -72,7 +72,7 @@ impl Service {
         }
         let tokens = Tokens::new(&keys, settings, Arc::clone(&clock))?;
         let service = Self {
-            books: Books::open(store.clone(), Arc::clone(&clock), &tasks),
+            books: Books::new(store.clone(), Arc::clone(&clock), tasks.clone()),
             store,
             tokens: Arc::new(tokens),
             passwords: Passwords::new()?,
