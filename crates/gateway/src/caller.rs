@@ -2,9 +2,10 @@
 //!
 //! Tokens are held as secrets and never reach a log or an error. A ticket is what stands for a token where a URL would
 //! show one: it is good once, and for a socket only. An API key is good in the rooms that take one, which ask
-//! [`Asker::identify`].
+//! [`Known::identify`].
 
 mod asker;
+mod known;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use crate::backends::Backends;
 use crate::settings::AuthMode;
 
 pub(crate) use asker::{Asker, Scope};
+pub(crate) use known::Known;
 
 /// The subprotocol that carries a token; offered back when a client asks for it.
 pub(crate) const BEARER_PROTOCOL: &str = "bearer";
@@ -204,7 +206,7 @@ pub(crate) async fn verify(
     Ok(verified)
 }
 
-/// The same, where an API key is as good. Nothing is remembered: a key that was revoked is not good any more.
+/// The same, where an API key is as good.
 async fn verify_any(
     backends: &Backends,
     credential: Option<&Credential>,

@@ -132,9 +132,9 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// A piece was read: as good as a token while nothing better is known.
-    pub(crate) fn piece(&mut self) {
-        self.tokens += 1;
+    /// So many pieces were read: as good as tokens while nothing better is known.
+    pub(crate) fn pieces(&mut self, count: usize) {
+        self.tokens += u64::try_from(count).unwrap_or(u64::MAX);
     }
 
     /// What it took, as was counted in the end.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backends::Backends;
+use crate::caller::Known;
 use crate::dialects::Rooms;
 use crate::docs::Documents;
 use crate::health;
@@ -35,6 +36,8 @@ const REQUESTS_GRACE: u64 = 4;
 pub(crate) struct Gateway {
     pub(crate) backends: Backends,
     pub(crate) auth: AuthMode,
+    /// Who proved lately who they are.
+    pub(crate) known: Known,
     pub(crate) origins: Origins,
     pub(crate) sockets: Sockets,
     /// What sockets are pushed.
@@ -67,6 +70,7 @@ impl Gateway {
             limits: Limits::new(&settings.limits, cache, &tasks),
             backends,
             auth: settings.auth.mode,
+            known: Known::default(),
             origins: Origins::new(settings),
             sockets: settings.sockets.clone(),
             stopping: tasks.stopping(),

@@ -5,9 +5,9 @@
 //! was read until then is charged.
 //!
 //! Setting money aside is a transaction that is on disk before anybody is answered. Whoever had plenty left a moment ago
-//! need not wait for it: the provider is asked meanwhile, and nothing of its answer is handed on before the money is
-//! there. If it is refused, the call is dropped. The trade: what the provider asks for such a call nobody pays. It is
-//! rare, as eight times the most that it can cost was there at most half a minute ago, and bounded ([`purse::Funds`]).
+//! need not wait for it: the provider is asked, and heard, meanwhile. If the money is refused after all, the answer is cut.
+//! The trade: what such a call took until then nobody pays. It is rare, as eight times the most that it can cost was there
+//! at most half a minute ago; short, as long as a transaction takes; and bounded ([`purse::Funds`]).
 
 mod accounting;
 mod purse;
@@ -18,12 +18,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use confab_rpc::completions::{ChatEnd, ChatEvent, ChatHead, ChatRequest, Usage, chat_event};
+use confab_rpc::completions::{
+    ChatData, ChatEnd, ChatEvent, ChatHead, ChatRequest, Usage, chat_event,
+};
 use confab_rpc::{Fault, Reason};
-use futures_util::future::{BoxFuture, Either, ready, select};
+use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, unfold};
-use futures_util::{FutureExt, StreamExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Status;
 use uuid::Uuid;
@@ -32,22 +33,26 @@ pub(crate) use self::accounting::fault_of;
 use self::accounting::{Limits, spent};
 use self::purse::{Booked, Spent};
 pub(crate) use self::purse::{Call, Funds, LONGEST_CALL};
-use self::relay::{Passage, TooLong};
+use self::relay::Passage;
 use self::request::Asked;
 pub(crate) use self::request::api_key;
 use crate::error::Error;
 use crate::provider::{Bill, Chat, ProviderError, Relay, RoutedChat, Said};
 use crate::run::Engine;
 
-/// Events that wait for the caller; then the provider waits.
+/// Messages that wait for the caller; then the provider waits.
 const EVENTS: usize = 64;
+/// What is there of an answer is handed on at once: the first event alone, then as one so many, and so many bytes and an
+/// event, at most.
+const BATCH: usize = 64;
+const BATCH_BYTES: usize = 64 * 1024;
 /// How long a caller may leave an event lying before it counts as gone: it holds a place at the provider.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// For how long setting money aside waits for the first word, where it may come later: the two want the same cores.
+const HEAD_START: Duration = Duration::from_millis(5);
 /// More than any answer costs: an agent is given all that is available, as only it knows its price.
 const WHOLE_BALANCE: i64 = 1_000_000_000_000;
 
-/// A provider's answer that has not begun.
-type Asking<'a> = BoxFuture<'a, Result<RoutedChat, ProviderError>>;
 type Events = mpsc::Sender<Result<ChatEvent, Status>>;
 
 /// How passing an answer through ended.
@@ -59,65 +64,92 @@ enum Passed {
     Failed(Fault),
 }
 
+/// A call with what is asked for it.
+struct Order {
+    call: Call,
+    asked: Asked,
+    /// With the most it may cost as its budget.
+    chat: Chat,
+    deadline: Instant,
+    /// Told when the first word is out.
+    begun: Notify,
+}
+
 impl Engine {
-    /// Puts a request to a model; returns when money is set aside for it, or it was refused.
+    /// Puts a request to a model; returns when it may go on, or it was refused.
     pub(crate) async fn chat(
         self: &Arc<Self>,
         request: ChatRequest,
     ) -> Result<BoxStream<'static, Result<ChatEvent, Status>>, Error> {
-        let asked = Asked::read(request, &self.catalogue)?;
+        let mut asked = Asked::read(request, &self.catalogue)?;
+        let call = self.call_for(&asked);
+        let order = Order {
+            chat: asked.chat(call.maximum, self.clock.now()),
+            call,
+            asked,
+            deadline: Instant::now() + LONGEST_CALL,
+            begun: Notify::new(),
+        };
         let (events, received) = mpsc::channel(EVENTS);
-        let (seat, seated) = oneshot::channel();
         let engine = Arc::clone(self);
-        self.tasks.spawn("chat", async move {
-            engine.carry_chat(asked, seat, events).await;
-        });
-        seated.await.unwrap_or(Err(Error::Interrupted))?;
+        if self.funds.suffice(&order.call) {
+            self.tasks.spawn("chat", async move {
+                engine.carry_trusted(&order, &events).await;
+            });
+        } else {
+            let (seat, seated) = oneshot::channel();
+            self.tasks.spawn("chat", async move {
+                engine.carry_paid(order, seat, &events).await;
+            });
+            seated.await.unwrap_or(Err(Error::Interrupted))?;
+        }
         let stream = unfold(received, |mut received| async move {
             Some((received.recv().await?, received))
         });
         Ok(stream.boxed())
     }
 
-    async fn carry_chat(
-        self: Arc<Self>,
-        mut asked: Asked,
+    /// Sets money aside, then asks.
+    async fn carry_paid(
+        &self,
+        mut order: Order,
         seat: oneshot::Sender<Result<(), Error>>,
-        events: Events,
+        events: &Events,
     ) {
-        let deadline = Instant::now() + LONGEST_CALL;
-        let call = self.call_for(&asked);
-        let wished = asked.chat(call.maximum, self.clock.now());
-        let (reserved, early) = if self.funds.suffice(&call) {
-            let asking = self.providers.chat(&wished).boxed();
-            let (reserved, asking) = self.set_aside_while(&call, asking).await;
-            (reserved, Some(asking))
-        } else {
-            (self.set_aside(&call).await, None)
-        };
-        let reserved = match reserved {
-            Ok(reserved) => reserved,
+        match self.set_aside(&order.call).await {
+            Ok(reserved) => order.chat.budget_microdollars = reserved,
             Err(error) => {
-                drop(early);
                 let _ = seat.send(Err(error));
                 return;
             }
-        };
+        }
         // A caller that went away closes the events, too.
         let _ = seat.send(Ok(()));
-        let chat = Chat {
-            budget_microdollars: reserved,
-            ..wished.clone()
+        let outcome = self.pass_chat(&order, events).await;
+        self.close_chat(&order.call, outcome, events).await;
+    }
+
+    /// Asks while money is set aside. When that is refused, the call is dropped. When it is less than the most that the call
+    /// may cost, the rest is taken from what is left in the end, as far as that goes.
+    async fn carry_trusted(&self, order: &Order, events: &Events) {
+        let mut passing = pin!(self.pass_chat(order, events));
+        let mut reserving = pin!(async {
+            let _ = timeout(HEAD_START, order.begun.notified()).await;
+            self.set_aside(&order.call).await
+        });
+        let (outcome, reserved) = tokio::select! {
+            outcome = &mut passing => (Some(outcome), reserving.await),
+            reserved = &mut reserving => (None, reserved),
         };
-        // With less money than was hoped for it has to be asked for less.
-        let asking = early
-            .filter(|_| reserved == call.maximum)
-            .unwrap_or_else(|| self.providers.chat(&chat).boxed());
-        let passing = self.pass_chat(&call, &asked, &chat, asking, deadline, &events);
-        if let Err(error) = passing.await {
-            tracing::warn!(call = %call.id, %error, "a chat is left for its reservation to run out");
+        if let Err(error) = reserved {
             let _ = events.send(Err(error.into())).await;
+            return;
         }
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            None => passing.await,
+        };
+        self.close_chat(&order.call, outcome, events).await;
     }
 
     /// What a chat may cost.
@@ -145,35 +177,18 @@ impl Engine {
         }
     }
 
-    /// Sets money aside while the provider is being asked already.
-    async fn set_aside_while<'a>(
-        &self,
-        call: &Call,
-        asking: Asking<'a>,
-    ) -> (Result<i64, Error>, Asking<'a>) {
-        match select(pin!(self.set_aside(call)), asking).await {
-            Either::Left((reserved, asking)) => (reserved, asking),
-            Either::Right((routed, reserving)) => (reserving.await, ready(routed).boxed()),
-        }
-    }
-
-    async fn pass_chat(
-        &self,
-        call: &Call,
-        asked: &Asked,
-        chat: &Chat,
-        asking: Asking<'_>,
-        deadline: Instant,
-        events: &Events,
-    ) -> Result<(), Error> {
+    /// Asks, and hands on what is answered; gives how that ended and what it took.
+    async fn pass_chat(&self, order: &Order, events: &Events) -> (Passed, Spent) {
+        let Order {
+            call, asked, chat, ..
+        } = order;
+        let failed = |fault| (Passed::Failed(fault), Spent::default());
         if chat.most_output(&asked.model) == 0 {
-            return self
-                .refuse(call, Error::BalanceInsufficient.fault(), events)
-                .await;
+            return failed(Error::BalanceInsufficient.fault());
         }
         let routed = tokio::select! {
-            routed = timeout_at(deadline, asking) => routed,
-            () = events.closed() => return self.book(call, 0).await.map(drop),
+            routed = timeout_at(order.deadline, self.providers.chat(chat)) => routed,
+            () = events.closed() => return (Passed::Gone, Spent::default()),
         };
         let RoutedChat {
             model,
@@ -181,8 +196,8 @@ impl Engine {
             mut relay,
         } = match routed {
             Ok(Ok(routed)) => routed,
-            Ok(Err(error)) => return self.refuse(call, fault_of(error), events).await,
-            Err(_) => return self.refuse(call, too_slow(), events).await,
+            Ok(Err(error)) => return failed(fault_of(error)),
+            Err(_) => return failed(too_slow()),
         };
         let id = format!("chatcmpl-{}", call.id.simple());
         let most_tokens = chat.most_output(&model);
@@ -192,8 +207,8 @@ impl Engine {
             model: model.name.clone(),
             provider,
         };
-        let passing = pass(head, &mut relay, &mut passage, events);
-        let passed = timeout_at(deadline, passing).await;
+        let passing = pass(head, &mut relay, &mut passage, events, &order.begun);
+        let passed = timeout_at(order.deadline, passing).await;
         let passed = passed.unwrap_or_else(|_| Passed::Failed(too_slow()));
         drop(relay);
         let limits = Limits {
@@ -206,19 +221,21 @@ impl Engine {
             let created = chat.asked_at.timestamp();
             let usage = passage.missing_usage(created, spent.input_tokens, spent.output_tokens);
             if let Some(usage) = usage {
-                send(events, chat_event::Event::Data(usage)).await;
+                send_data(events, vec![usage]).await;
             }
         }
-        let booked = self.book(call, spent.cost_microdollars).await?;
-        end_chat(passed, spent, booked, events).await;
-        Ok(())
+        (passed, spent)
     }
 
-    /// Gives the money back and says why there is no answer.
-    async fn refuse(&self, call: &Call, fault: Fault, events: &Events) -> Result<(), Error> {
-        self.book(call, 0).await?;
-        let _ = events.send(Err(fault.into())).await;
-        Ok(())
+    /// Books what a call took, and tells its caller how it ended.
+    async fn close_chat(&self, call: &Call, (passed, spent): (Passed, Spent), events: &Events) {
+        match self.book(call, spent.cost_microdollars).await {
+            Ok(booked) => end_chat(passed, spent, booked, events).await,
+            Err(error) => {
+                tracing::warn!(call = %call.id, %error, "a chat is left for its reservation to run out");
+                let _ = events.send(Err(error.into())).await;
+            }
+        }
     }
 }
 
@@ -251,40 +268,90 @@ pub(crate) fn too_slow() -> Fault {
 }
 
 /// Hands the events on until the end, or until the caller is gone.
-async fn pass(head: ChatHead, relay: &mut Relay, passage: &mut Passage, events: &Events) -> Passed {
+async fn pass(
+    head: ChatHead,
+    relay: &mut Relay,
+    passage: &mut Passage,
+    events: &Events,
+    begun: &Notify,
+) -> Passed {
     if !send(events, chat_event::Event::Head(head)).await {
         return Passed::Gone;
     }
+    let mut most = 1;
     loop {
-        let said = tokio::select! {
-            said = relay.next() => said,
+        let batch = tokio::select! {
+            batch = waiting(relay, most) => batch,
             () = events.closed() => return Passed::Gone,
         };
-        match said {
-            Some(Ok(Said::Data(data))) => match passage.pass(&data) {
-                Ok(None) => {}
-                Ok(Some(event)) => {
-                    if !send(events, chat_event::Event::Data(event)).await {
-                        return Passed::Gone;
-                    }
+        most = BATCH;
+        if batch.is_empty() {
+            return cut(passage);
+        }
+        let mut texts = Vec::with_capacity(batch.len());
+        let mut bytes = 0;
+        for said in batch {
+            match read(said, passage) {
+                Ok(text) => {
+                    bytes += text.as_ref().map_or(0, Vec::len);
+                    texts.extend(text);
                 }
-                Err(TooLong) => {
-                    let text = "the provider's answer is longer than it may be";
-                    return Passed::Failed(Fault::new(Reason::ProviderFailed, text));
+                Err(passed) => {
+                    send_data(events, texts).await;
+                    return passed;
                 }
-            },
-            Some(Ok(Said::End(bill))) => return Passed::Ended(bill),
-            _ if passage.is_finished() => return Passed::Ended(Bill::Unknown),
-            Some(Err(error)) => {
-                tracing::warn!(%error, "a provider failed in the middle of an answer");
-                return Passed::Failed(fault_of(error));
             }
-            None => {
-                let text = "the provider's answer was cut";
-                return Passed::Failed(Fault::new(Reason::ProviderFailed, text));
+            if bytes >= BATCH_BYTES {
+                bytes = 0;
+                if !send_data(events, std::mem::take(&mut texts)).await {
+                    return Passed::Gone;
+                }
             }
         }
+        if !send_data(events, texts).await {
+            return Passed::Gone;
+        }
+        begun.notify_one();
     }
+}
+
+/// What waits to be read, at most so many, as soon as there is something; nothing at the end.
+async fn waiting(relay: &mut Relay, most: usize) -> Vec<Result<Said, ProviderError>> {
+    relay.ready_chunks(most).next().await.unwrap_or_default()
+}
+
+/// What the caller gets of what was said, or how the answer ended with it.
+fn read(
+    said: Result<Said, ProviderError>,
+    passage: &mut Passage,
+) -> Result<Option<Vec<u8>>, Passed> {
+    match said {
+        Ok(Said::Data(data)) => passage.pass(&data).map_err(|unfit| {
+            let fault = Fault::new(Reason::ProviderFailed, unfit.to_string());
+            Passed::Failed(fault)
+        }),
+        Ok(Said::End(bill)) => Err(Passed::Ended(bill)),
+        Err(_) if passage.is_finished() => Err(Passed::Ended(Bill::Unknown)),
+        Err(error) => {
+            tracing::warn!(%error, "a provider failed in the middle of an answer");
+            Err(Passed::Failed(fault_of(error)))
+        }
+    }
+}
+
+/// How an answer ended that is not said to be whole.
+fn cut(passage: &Passage) -> Passed {
+    if passage.is_finished() {
+        return Passed::Ended(Bill::Unknown);
+    }
+    let text = "the provider's answer was cut";
+    Passed::Failed(Fault::new(Reason::ProviderFailed, text))
+}
+
+/// False when the caller is gone.
+async fn send_data(events: &Events, ready: Vec<Vec<u8>>) -> bool {
+    let data = ChatData { events: ready };
+    data.events.is_empty() || send(events, chat_event::Event::Data(data)).await
 }
 
 /// False when the caller is gone.

@@ -36,7 +36,7 @@ pub(crate) struct Call {
 }
 
 /// What a call took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Spent {
     pub(crate) input_tokens: u32,
     pub(crate) output_tokens: u32,

@@ -43,9 +43,14 @@ pub(super) struct Tally {
     usage_shown: bool,
 }
 
-/// An answer that is longer than it may be.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooLong;
+/// Why an event is not handed on, nor anything after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unfit {
+    #[error("the provider's answer is longer than it may be")]
+    TooLong,
+    #[error("the model's provider sent what is no JSON object")]
+    Malformed,
+}
 
 #[derive(Deserialize)]
 struct Usage {
@@ -115,10 +120,8 @@ impl Passage {
     }
 
     /// The event as the caller sees it; `None` when it is not for the caller.
-    pub(super) fn pass(&mut self, data: &str) -> Result<Option<Vec<u8>>, TooLong> {
-        let Some(mut fields) = Fields::parse(data.as_bytes()) else {
-            return Ok(None);
-        };
+    pub(super) fn pass(&mut self, data: &str) -> Result<Option<Vec<u8>>, Unfit> {
+        let mut fields = Fields::parse(data.as_bytes()).ok_or(Unfit::Malformed)?;
         let usage: Option<Usage> = fields.read("usage");
         let choices: Vec<Choice<'_>> = fields
             .written("choices")
@@ -126,7 +129,7 @@ impl Passage {
             .unwrap_or_default();
         self.tally.take(usage.as_ref(), &choices);
         if self.tally.events > self.most_events || self.tally.text_bytes > self.most_bytes {
-            return Err(TooLong);
+            return Err(Unfit::TooLong);
         }
         if !self.whole {
             if usage.is_some() && choices.is_empty() && !self.wants_usage {

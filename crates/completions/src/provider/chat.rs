@@ -37,7 +37,7 @@ pub struct Chat {
 /// A part of an answer that passes through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// The JSON of one event, or of the whole answer: an object, and no error.
+    /// The JSON of one event, or of the whole answer: no error. The first is known to be an object.
     Data(String),
     /// The end; nothing follows. The bill is unknown when the events say what they took.
     End(Bill),

@@ -64,7 +64,10 @@ pub(crate) fn streaming(question: &str) -> Value {
     body
 }
 
-async fn begin(process: &Process, request: ChatRequest) -> Result<Streaming<ChatEvent>, Fault> {
+pub(crate) async fn begin(
+    process: &Process,
+    request: ChatRequest,
+) -> Result<Streaming<ChatEvent>, Fault> {
     let mut client = process.client.clone();
     let begun = client.chat(request).await.map_err(Fault::from)?;
     Ok(begun.into_inner())
@@ -92,7 +95,9 @@ pub(crate) async fn chat(process: &Process, request: ChatRequest) -> Chatted {
                 }
                 chat_event::Event::Data(data) => {
                     assert!(chatted.head.is_some(), "the head comes first");
-                    chatted.events.push(serde_json::from_slice(&data).unwrap());
+                    let events = data.events.iter();
+                    let events = events.map(|event| serde_json::from_slice(event).unwrap());
+                    chatted.events.extend(events);
                 }
                 chat_event::Event::End(end) => {
                     chatted.end = Ok(end);

@@ -92,17 +92,6 @@ impl RawServer {
         self.asked.lock().unwrap().len()
     }
 
-    /// Returns when it was asked so often.
-    pub(crate) async fn was_asked(&self, times: usize) {
-        let looking = async {
-            while self.times_asked() < times {
-                tokio::task::yield_now().await;
-            }
-        };
-        let looked = tokio::time::timeout(Duration::from_secs(20), looking).await;
-        assert!(looked.is_ok(), "the server is not asked");
-    }
-
     /// Returns when so many of its answers are over.
     pub(crate) async fn was_left(&self, times: usize) {
         let mut left = self.left.subscribe();

@@ -35,7 +35,7 @@ use crate::wire::Wire;
 
 /// Of the shipped catalogue: 0.0015 and 0.002 dollars per 1,000 tokens, a context of 4,096.
 pub(crate) const LLAMA: i32 = 8;
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What outlives a process: databases, files, the time of day.
 pub(crate) struct House {

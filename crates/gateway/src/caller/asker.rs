@@ -37,7 +37,7 @@ pub(crate) struct Asker {
 
 impl Asker {
     /// Whose credential it is. Open mode makes no difference: somebody pays for what is asked.
-    pub(crate) async fn identify(
+    pub(super) async fn identify(
         backends: &Backends,
         credential: Option<&Credential>,
     ) -> Result<Self, Refusal> {

@@ -39,12 +39,12 @@ async fn callers_have_a_count_each_and_more_than_the_limit_is_refused() {
 async fn an_answer_is_counted_when_it_is_over_or_left() {
     let limits = limits("", 0, 10);
     let mut told = limits.meter("ann".to_owned());
-    told.piece();
+    told.pieces(1);
     told.settle(3, 4);
     drop(told);
     let mut left = limits.meter("ann".to_owned());
-    left.piece();
-    left.piece();
+    left.pieces(1);
+    left.pieces(1);
     drop(left);
     limits.tasks.stop(Duration::from_secs(10)).await;
     let standing = limits.admit("ann").await;

@@ -4,7 +4,7 @@ use confab_rpc::completions::ChatRequest;
 use serde_json::{Value, json};
 
 use super::super::request::Asked;
-use super::{Passage, TooLong};
+use super::{Passage, Unfit};
 use crate::catalogue::Catalogue;
 use crate::provider::Bill;
 use crate::provider::tests::prompt;
@@ -98,7 +98,7 @@ fn an_answer_without_an_end_has_one() {
         "x".repeat(60)
     );
     assert!(passage.pass(&long).is_ok());
-    assert_eq!(passage.pass(&long), Err(TooLong));
+    assert_eq!(passage.pass(&long), Err(Unfit::TooLong));
 
     let mut passage = streamed(&json!({}));
     let empty = r#"{"choices":[{"delta":{}}]}"#;
@@ -118,4 +118,7 @@ fn odd_events_pass() {
         assert!(pass(&mut passage, odd).is_some(), "{odd}");
     }
     assert_eq!(passage.tally().text_bytes, 0);
+    for no_object in ["", "[]", "{\"choices\":"] {
+        assert_eq!(passage.pass(no_object), Err(Unfit::Malformed));
+    }
 }

@@ -3,6 +3,8 @@
 //! Only the data of events counts here. An event that outgrows [`LARGEST`] is an error, so a server that never ends a line
 //! cannot fill the memory.
 
+use memchr::memchr2;
+
 /// The largest event, in bytes.
 pub(super) const LARGEST: usize = 2 * 1024 * 1024;
 
@@ -34,24 +36,51 @@ impl Events {
     /// Reads on; gives the data of every event that ends in this chunk. After an error nothing may be fed.
     pub(super) fn feed(&mut self, chunk: &[u8]) -> Vec<Result<String, Malformed>> {
         let mut complete = Vec::new();
-        for &byte in chunk {
-            let after_return = std::mem::replace(&mut self.after_return, byte == b'\r');
-            match byte {
-                b'\n' if after_return => {}
-                b'\n' | b'\r' => complete.extend(self.end_line()),
-                _ if self.line.len() + self.data.len() >= LARGEST => {
-                    complete.push(Err(Malformed::TooLarge));
-                    return complete;
-                }
-                _ => self.line.push(byte),
+        let mut rest = chunk;
+        if !rest.is_empty() && std::mem::take(&mut self.after_return) {
+            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+        }
+        while let Some(end) = memchr2(b'\n', b'\r', rest) {
+            let (text, after) = rest.split_at(end);
+            if !self.take(text) {
+                complete.push(Err(Malformed::TooLarge));
+                return complete;
             }
+            complete.extend(self.end_line());
+            rest = match after {
+                [b'\r', b'\n', rest @ ..] => rest,
+                [b'\r'] => {
+                    self.after_return = true;
+                    &[]
+                }
+                _ => &after[1..],
+            };
+        }
+        if !self.take(rest) {
+            complete.push(Err(Malformed::TooLarge));
         }
         complete
     }
 
+    /// Adds to the line; false when the event gets too large.
+    fn take(&mut self, text: &[u8]) -> bool {
+        let fits = self.line.len() + self.data.len() + text.len() <= LARGEST;
+        if fits {
+            self.line.extend_from_slice(text);
+        }
+        fits
+    }
+
     fn end_line(&mut self) -> Option<Result<String, Malformed>> {
-        let line = std::mem::take(&mut self.line);
-        let mut line = line.as_slice();
+        // Its memory is used again.
+        let mut read = std::mem::take(&mut self.line);
+        let ended = self.read_line(&read);
+        read.clear();
+        self.line = read;
+        ended
+    }
+
+    fn read_line(&mut self, mut line: &[u8]) -> Option<Result<String, Malformed>> {
         if !std::mem::replace(&mut self.begun, true) {
             line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
         }

@@ -11,6 +11,9 @@ use super::refusal::Refusal;
 use crate::provider::fields::Fields;
 use crate::provider::{Bill, Cause, Failure, ProviderError, Relay, Said};
 
+/// How an error is called in an event, as a field or as an object's kind.
+const ERROR: &str = "\"error\"";
+
 /// What is left of an answer. Holds the connection: dropping it closes that.
 pub(super) struct Relaying {
     raw: RawReading,
@@ -18,6 +21,8 @@ pub(super) struct Relaying {
     streamed: bool,
     /// The whole answer was handed on.
     whole: bool,
+    /// Something was handed on: nothing else is asked any more.
+    begun: bool,
 }
 
 impl Relaying {
@@ -26,6 +31,7 @@ impl Relaying {
             raw: RawReading::new(body),
             streamed,
             whole: false,
+            begun: false,
         }
     }
 
@@ -44,15 +50,10 @@ impl Relaying {
                 return Err(Failure::new(Cause::Moment(None), text));
             }
         };
-        let Some(fields) = Fields::parse(data.as_bytes()) else {
-            return Err(Failure::new(Cause::Provider, "an event is no JSON object"));
-        };
-        let is_error = fields.get("error").is_some_and(|error| error != "null");
-        if is_error || fields.get("object") == Some("\"error\"") {
-            let refusal = serde_json::from_str(&data).ok();
-            if let Some(refusal) = refusal.and_then(|answer| Refusal::find(&answer)) {
-                return Err(refusal.in_answer());
-            }
+        // The others are looked into by whoever takes them.
+        if !self.begun || data.contains(ERROR) {
+            self.begun = true;
+            check(&data)?;
         }
         // The caller could not read what it did not ask for, and would have to pay for it.
         if self.whole == self.streamed {
@@ -85,5 +86,21 @@ impl Relaying {
                 idle.as_millis()
             ))),
         }
+    }
+}
+
+/// That an event is an object, and does not say that something went wrong.
+fn check(event: &str) -> Result<(), Failure> {
+    let Some(fields) = Fields::parse(event.as_bytes()) else {
+        return Err(Failure::new(Cause::Provider, "an event is no JSON object"));
+    };
+    let is_error = fields.get("error").is_some_and(|error| error != "null");
+    if !is_error && fields.get("object") != Some(ERROR) {
+        return Ok(());
+    }
+    let answer = serde_json::from_str(event).ok();
+    match answer.and_then(|answer| Refusal::find(&answer)) {
+        Some(refusal) => Err(refusal.in_answer()),
+        None => Ok(()),
     }
 }

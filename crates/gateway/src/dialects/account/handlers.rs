@@ -158,6 +158,7 @@ pub(super) async fn logout(
     };
     let sign_out = SignOutRequest { by: Some(by) };
     gateway.backends.sessions().sign_out(sign_out).await?;
+    gateway.known.forget();
     let mut response = HttpResponse::Ok();
     response.cookie(no_cookie());
     Ok(response.json(wire::SignedOut {}))

@@ -159,6 +159,7 @@ pub(super) async fn revoke(
         key_id: id.into_inner(),
     };
     let key = gateway.backends.sessions().revoke_api_key(wanted).await?;
+    gateway.known.forget();
     let key = key.into_inner().into();
     Ok(HttpResponse::Ok().json(Revoked { key }))
 }

@@ -9,7 +9,7 @@ use super::fault::Problem;
 use crate::AuthMode;
 use crate::Gateway;
 use crate::body::{self, Unread};
-use crate::caller::{Asker, Caller, Credential, Scope};
+use crate::caller::{Caller, Credential, Scope};
 
 /// The longest body, in bytes. A message is at most 128 KiB; older clients send several.
 const BODY_BYTES: usize = 1024 * 1024;
@@ -40,7 +40,10 @@ pub(super) async fn visitor(request: &HttpRequest, gateway: &Gateway) -> Result<
         });
     }
     let credential = Credential::of(request);
-    let asker = Asker::identify(&gateway.backends, credential.as_ref()).await?;
+    let asker = gateway
+        .known
+        .identify(&gateway.backends, credential.as_ref())
+        .await?;
     if !asker.has(Scope::Conversations) {
         return Err(Problem::scope());
     }

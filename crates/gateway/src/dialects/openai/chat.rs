@@ -10,10 +10,11 @@ use confab_rpc::completions::{ChatEvent, ChatRequest};
 use futures_util::{StreamExt, stream};
 use tonic::Streaming;
 
+use super::events::{self, Texts};
 use super::fault::{Failed, Refused};
 use super::visit::{self, Reply};
 use super::wire::{self, ChatBody};
-use super::{Room, conversation, events};
+use super::{Room, conversation};
 use crate::Gateway;
 use crate::caller::{Asker, Scope};
 use crate::limits::Meter;
@@ -87,15 +88,16 @@ async fn pass_on(gateway: &Gateway, asker: &Asker, body: ChatBody, bytes: web::B
     let first = relay.next().await?.ok_or_else(Refused::internal)?;
     if stream {
         let rest = stream::try_unfold(relay, async |mut relay: Relay| {
-            Ok(relay.next().await?.map(|json| (json, relay)))
+            Ok(relay.next().await?.map(|texts| (texts, relay)))
         });
         return Ok(events::respond(stream::once(ready(Ok(first))).chain(rest)));
     }
     // What the answer cost is booked before it is told. It is there, whatever becomes of that.
     while let Ok(Some(_)) = relay.next().await {}
+    let whole = first.into_iter().next().ok_or_else(Refused::internal)?;
     Ok(HttpResponse::Ok()
         .content_type(ContentType::json())
-        .body(first))
+        .body(whole))
 }
 
 /// An answer that is passed on. Dropping it ends the provider's call.
@@ -106,16 +108,16 @@ struct Relay {
 }
 
 impl Relay {
-    /// The next piece of JSON; none when the answer is whole.
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, Refused> {
+    /// What was said since the last time; none when the answer is whole.
+    async fn next(&mut self) -> Result<Option<Texts>, Refused> {
         loop {
             let event = self.events.message().await;
             let event = event.map_err(|status| Refused::of(Fault::from(status), &self.model))?;
             match event.and_then(|event| event.event) {
                 Some(Event::Head(_)) => {}
-                Some(Event::Data(json)) => {
-                    self.meter.piece();
-                    return Ok(Some(json));
+                Some(Event::Data(data)) => {
+                    self.meter.pieces(data.events.len());
+                    return Ok(Some(data.events));
                 }
                 Some(Event::End(end)) => {
                     let usage = end.usage.unwrap_or_default();

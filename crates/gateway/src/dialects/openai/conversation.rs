@@ -75,9 +75,9 @@ pub(super) async fn answer(
     let first = answer.next().await?.ok_or_else(Refused::internal)?;
     let replayed = answer.is_replayed();
     let rest = stream::try_unfold(answer, async |mut answer: Answer<_>| {
-        Ok(answer.next().await?.map(|json| (json, answer)))
+        Ok(answer.next().await?.map(|json| (vec![json], answer)))
     });
-    let mut response = events::respond(stream::once(ready(Ok(first))).chain(rest));
+    let mut response = events::respond(stream::once(ready(Ok(vec![first]))).chain(rest));
     mark(&mut response, replayed);
     Ok(response)
 }

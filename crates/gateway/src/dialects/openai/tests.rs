@@ -413,7 +413,7 @@ fn telling(
 /// What is written of a run.
 async fn written(events: Vec<AskEvent>, failure: Option<Fault>) -> String {
     let chunks = stream::try_unfold(telling(events, failure), async |mut answer: Answer<_>| {
-        Ok(answer.next().await?.map(|json| (json, answer)))
+        Ok(answer.next().await?.map(|json| (vec![json], answer)))
     });
     let frames: Vec<_> = frames(chunks).collect().await;
     String::from_utf8(frames.concat()).unwrap()

@@ -18,7 +18,10 @@ pub(super) async fn asker(
     scope: Scope,
 ) -> Result<Asker, Refused> {
     let credential = Credential::bearer(request);
-    let asker = Asker::identify(&gateway.backends, credential.as_ref()).await?;
+    let asker = gateway
+        .known
+        .identify(&gateway.backends, credential.as_ref())
+        .await?;
     let standing = gateway.limits.admit(&asker.counter()).await;
     // For the answer's headers.
     request.extensions_mut().insert(standing);

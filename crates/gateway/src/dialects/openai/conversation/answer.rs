@@ -77,7 +77,7 @@ impl<S: Stream<Item = Result<AskEvent, Status>> + Unpin> Answer<S> {
             match self.read().await? {
                 Event::Started(started) => self.start(&started),
                 Event::Delta(delta) => {
-                    self.meter.piece();
+                    self.meter.pieces(1);
                     let offset = usize::try_from(delta.offset).unwrap_or(usize::MAX);
                     let new = self.progress.take(offset, &delta.text);
                     let new = new.ok_or_else(Refused::begun_anew)?.to_owned();
@@ -98,7 +98,7 @@ impl<S: Stream<Item = Result<AskEvent, Status>> + Unpin> Answer<S> {
                     self.count(&finished);
                     return Ok(finished);
                 }
-                Event::Delta(_) => self.meter.piece(),
+                Event::Delta(_) => self.meter.pieces(1),
                 Event::Restarted(_) => {}
             }
         }
