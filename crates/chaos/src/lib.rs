@@ -10,6 +10,7 @@
 )]
 
 pub mod load;
+pub mod report;
 pub mod runner;
 pub mod scenario;
 pub mod supervisor;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
+use confab_chaos::report;
 use confab_chaos::runner::{Options, Row, Suite};
 use confab_chaos::scenario::{self, Scenario};
 
@@ -40,6 +41,15 @@ enum Command {
         #[arg(long, value_name = "DIR", default_value = "target/chaos")]
         out: PathBuf,
     },
+    /// Print the page about the last run of each scenario, in Markdown
+    Report {
+        /// Where rows are
+        #[arg(value_name = "DIR", default_value = "target/chaos")]
+        folder: PathBuf,
+        /// Also draw a picture into this file, beside which the page will be
+        #[arg(long, value_name = "FILE")]
+        plot: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -60,6 +70,16 @@ fn main() -> anyhow::Result<ExitCode> {
                     scenario.title()
                 )?;
             }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Report { folder, plot } => {
+            let rows = report::read(&folder)?;
+            if let Some(file) = &plot {
+                std::fs::write(file, report::plot(&rows))?;
+            }
+            let name = plot.as_deref().and_then(Path::file_name);
+            let name = name.map(|name| name.to_string_lossy());
+            write!(stdout(), "{}", report::page(&rows, name.as_deref()))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Run {

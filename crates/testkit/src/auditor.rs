@@ -7,7 +7,10 @@ use std::time::Duration;
 use confab::{Role, Roles, Running};
 use confab_rpc::Lane;
 use confab_rpc::sessions::sessions_client::SessionsClient;
-use confab_rpc::sessions::{Account, GetAccountRequest, LedgerEntry, ListLedgerRequest};
+use confab_rpc::sessions::{
+    Account, CreateUserRequest, GetAccountRequest, IssueTokenRequest, LedgerEntry,
+    ListLedgerRequest,
+};
 use confab_rpc::threads::people_client::PeopleClient;
 use confab_rpc::threads::{Entry, EntryKind, ReadLogRequest};
 use confab_runtime::SystemClock;
@@ -16,10 +19,14 @@ use uuid::Uuid;
 
 use crate::checker::Table;
 use crate::history::Message;
+use crate::people::Person;
 use crate::system::settings_of;
 
 /// As long as anything may take when nothing is wrong any more.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Longer than any test.
+const TOKEN_SECONDS: u32 = 3600;
 
 /// Reads the log of threads and the books of sessions.
 #[derive(Clone)]
@@ -61,6 +68,33 @@ impl Auditor {
         let lane = |role| running.lane(role).expect("all roles are here");
         let auditor = Self::new(lane(Role::Threads), lane(Role::Sessions));
         (auditor, running)
+    }
+
+    /// Makes somebody, as an operator does, with a token that is good for longer than any test.
+    ///
+    /// # Panics
+    /// When there is somebody of that name, or the service is away.
+    pub async fn person(&self, username: &str, models: &[i32], microdollars: i64) -> Person {
+        let mut sessions = self.sessions.clone();
+        let request = CreateUserRequest {
+            username: username.to_owned(),
+            models: models.to_vec(),
+            deposit_microdollars: microdollars,
+            ..CreateUserRequest::default()
+        };
+        let user = sessions.create_user(request).await;
+        let user = user.expect("the user is made").into_inner();
+        let request = IssueTokenRequest {
+            user_id: user.id.clone(),
+            lifetime_seconds: TOKEN_SECONDS,
+        };
+        let issued = sessions.issue_token(request).await;
+        Person {
+            id: user.id.parse().expect("the id is a UUID"),
+            number: user.number,
+            username: user.username,
+            token: issued.expect("the token is made").into_inner().token,
+        }
     }
 
     /// What the tables hold of some threads: their texts and who came when.

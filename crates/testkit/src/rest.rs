@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use reqwest::multipart::{Form, Part};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -57,7 +57,8 @@ impl Rest {
         let Ok(text) = response.text().await else {
             return Ok(None);
         };
-        if status.is_server_error() {
+        // That a request came too slowly says nothing about it either.
+        if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
             return Ok(None);
         }
         match serde_json::from_str(&text) {

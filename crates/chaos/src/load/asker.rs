@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use confab_testkit::people::Person;
 use futures_util::StreamExt;
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -166,7 +166,7 @@ impl Asker {
                 let text = response.text().await;
                 match text {
                     Ok(text) if status.is_success() => return serde_json::from_str(&text).ok(),
-                    Ok(text) if status.is_client_error() => {
+                    Ok(text) if is_refusal(status) => {
                         surprises.push(format!("{status} for {path}: {text}"));
                         return None;
                     }
@@ -213,7 +213,7 @@ impl Asker {
             return Read::Cut;
         };
         let status = response.status();
-        if status.is_client_error() {
+        if is_refusal(status) {
             let text = response.text().await.unwrap_or_default();
             surprises.push(format!("{status} for {path}: {text}"));
             return Read::Cut;
@@ -250,7 +250,7 @@ impl Asker {
             answer.text.clear();
             return Read::Cut;
         }
-        if status.is_client_error() {
+        if is_refusal(status) {
             let text = response.text().await.unwrap_or_default();
             surprises.push(format!("{status} for {path}: {text}"));
             return Read::Cut;
@@ -289,7 +289,7 @@ impl Asker {
         let response = request.await.ok()?;
         let status = response.status();
         let text = response.text().await.ok()?;
-        if status.is_client_error() {
+        if is_refusal(status) {
             surprises.push(format!("{status} for {path}: {text}"));
         }
         let found = serde_json::from_str(&text).ok()?;
@@ -307,6 +307,11 @@ impl Asker {
         self.at = (self.at + 1) % self.gateways.len();
         sleep(RETRY).await;
     }
+}
+
+/// Whether an answer means that it will never be otherwise. That a request was too slow says nothing about it.
+fn is_refusal(status: StatusCode) -> bool {
+    status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT
 }
 
 /// Takes an event of the stream that the language always had; whether it is the last one.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use confab_testkit::people::{Dialect, Person, Positions};
 use confab_testkit::walker::Target;
 use confab_testkit::{direct, groups};
+use futures_util::future::join_all;
 
 use crate::topology::Topology;
 
@@ -70,19 +71,16 @@ impl Crowd {
 
     /// Makes a chat of some people.
     async fn gather(&mut self, address: SocketAddr, people: &[Person]) -> i64 {
-        let mut chat = 0;
-        for (index, person) in people.iter().enumerate() {
+        let mut first = groups::Client::connect(address, &people[0]).await;
+        let chat = first.create().await;
+        join_all(people.iter().map(async |person| {
             let mut client = groups::Client::connect(address, person).await;
-            if index == 0 {
-                chat = client.create().await;
-            }
             client.join(chat).await;
-            if index + 1 == people.len() {
-                let said = client.say(chat, &self.first()).await;
-                let seq = said["seq"].as_i64().expect("a message has a place");
-                self.ends.insert(chat, seq);
-            }
-        }
+        }))
+        .await;
+        let said = first.say(chat, &self.first()).await;
+        let seq = said["seq"].as_i64().expect("a message has a place");
+        self.ends.insert(chat, seq);
         chat
     }
 

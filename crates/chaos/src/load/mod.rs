@@ -119,7 +119,7 @@ impl Running {
     pub async fn start(load: &Load, topology: &Topology, seed: u64) -> Self {
         let rest = Rest::anonymous(topology.addresses(0)[0]);
         let members = 2 * load.pairs + GROUP * load.groups;
-        let people = register(&rest, topology, members + load.outsiders).await;
+        let people = people::endow(&rest, topology, members + load.outsiders).await;
         let people: Arc<[Person]> = people.into();
         let (members, outsiders) = people.split_at(members);
         let (paired, grouped) = members.split_at(2 * load.pairs);

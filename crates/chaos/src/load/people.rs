@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::topology::Topology;
+use crate::topology::{DEPOSIT, Layout, MODELS, Topology};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -22,10 +22,29 @@ pub async fn register(rest: &Rest, topology: &Topology, count: usize) -> Vec<Per
     stream::iter(people).buffered(AT_ONCE).collect().await
 }
 
+/// Makes people as an operator does where that is possible, which is faster.
+pub(super) async fn endow(rest: &Rest, topology: &Topology, count: usize) -> Vec<Person> {
+    if topology.layout() == Layout::One {
+        return register(rest, topology, count).await;
+    }
+    let auditor = topology.auditor();
+    let people = (0..count).map(|index| {
+        let auditor = auditor.clone();
+        let username = unique(&format!("p{index}"));
+        async move { auditor.person(&username, &MODELS, DEPOSIT).await }
+    });
+    stream::iter(people).buffered(AT_ONCE).collect().await
+}
+
+/// A name that nobody had before.
+fn unique(name: &str) -> String {
+    format!("{name}-{}", &Uuid::new_v4().simple().to_string()[..8])
+}
+
 /// Makes one, however long it takes.
 async fn one(rest: &Rest, name: &str) -> Person {
     eventually("somebody is made and signed in", async || {
-        let username = format!("{name}-{}", &Uuid::new_v4().simple().to_string()[..8]);
+        let username = unique(name);
         let credentials = json!({ "username": username, "password": PASSWORD });
         let (status, _) = rest.post("/auth/register", &credentials).await;
         if status != 201 {

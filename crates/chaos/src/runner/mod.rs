@@ -9,7 +9,7 @@ mod verdict;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use confab_testkit::openai::{OpenAi, Reply};
 use futures_util::FutureExt;
@@ -105,6 +105,7 @@ async fn play(
     servers: Option<Servers>,
     mut row: Row,
 ) -> (Row, Option<Servers>) {
+    let began = Instant::now();
     if let Some(servers) = &servers {
         row.versions = servers.versions().await;
     }
@@ -124,8 +125,13 @@ async fn play(
         settings,
     )
     .await;
+    let started = began.elapsed();
     let load = Running::start(&scenario.load(), &topology, options.seed).await;
     let mut stage = Stage::new(topology, servers, load, provider, options);
+    stage.note(&format!(
+        "started after {started:?}, ready after {:?}",
+        began.elapsed()
+    ));
     stage.until_fault().await;
     stage.note("fault");
     scenario.fault(&mut stage).await;

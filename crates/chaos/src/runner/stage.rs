@@ -6,6 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use confab_testkit::Auditor;
+use confab_testkit::checker::Violation;
+use confab_testkit::checker::bounds::{Tolerance, Vitals, grown};
 use confab_testkit::openai::OpenAi;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -15,6 +17,7 @@ use super::measures::Measures;
 use crate::load::Running;
 use crate::supervisor::Servers;
 use crate::topology::{Layout, Part, Topology};
+use crate::vitals;
 
 /// How long front ends listen after they have heard everything, for what should not come any more.
 const LISTEN_ON: Duration = Duration::from_millis(500);
@@ -63,6 +66,10 @@ pub struct Stage {
     pub(super) wrong: Vec<String>,
     pub(super) measured: BTreeMap<String, f64>,
     notes: Vec<(Duration, String)>,
+    /// What each process had before anything went wrong, by its name.
+    before: BTreeMap<String, Vitals>,
+    /// What processes kept of what they had grown by.
+    pub(super) grown: Vec<Violation>,
     clock: std::time::Instant,
     length: Duration,
 }
@@ -87,6 +94,8 @@ impl Stage {
             wrong: Vec::new(),
             measured: BTreeMap::new(),
             notes: Vec::new(),
+            before: BTreeMap::new(),
+            grown: Vec::new(),
             length: options.length,
         }
     }
@@ -165,8 +174,35 @@ impl Stage {
         sleep_until(self.timing.heal).await;
     }
 
-    pub(super) async fn until_fault(&self) {
+    pub(super) async fn until_fault(&mut self) {
         sleep_until(self.timing.fault).await;
+        self.before = self.look().await;
+    }
+
+    /// What each process has that runs.
+    async fn look(&self) -> BTreeMap<String, Vitals> {
+        let mut found = BTreeMap::new();
+        for (_, process) in self.topology.processes() {
+            let Some(pid) = process.id() else { continue };
+            if let Some(vitals) = vitals::look(pid, Some(process.metrics())).await {
+                found.insert(process.name().to_owned(), vitals);
+            }
+        }
+        found
+    }
+
+    /// Compares what each process has with what it had.
+    async fn compare(&mut self) {
+        let tolerance = Tolerance::default();
+        let mut most: u64 = 0;
+        for (name, after) in self.look().await {
+            if let Some(before) = self.before.get(&name) {
+                most = most.max(after.resident.saturating_sub(before.resident));
+                self.grown.extend(grown(&name, before, &after, &tolerance));
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a number to look at")]
+        self.measured("kept_mib", most as f64 / 1_048_576.0);
     }
 
     pub(super) async fn until_end(&self) {
@@ -207,6 +243,7 @@ impl Stage {
         let unsettled = self.load.settle(longest).await;
         self.wrong.extend(unsettled);
         sleep(LISTEN_ON).await;
+        self.compare().await;
         let outcome = self.load.end(longest).await;
         self.note("everybody is gone");
         let (auditor, running) = match self.topology.layout() {

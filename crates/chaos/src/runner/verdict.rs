@@ -38,6 +38,7 @@ pub(super) fn judge(
         let allowed = scenario.allowed_errors();
         violations.extend(bounds::outcries(process.name(), &log, &allowed));
     }
+    violations.append(&mut stage.grown);
     row.blame(&violations);
     let surprises = evidence
         .outcome

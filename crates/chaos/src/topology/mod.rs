@@ -14,7 +14,7 @@ use confab_testkit::{Auditor, Proxy};
 use futures_util::future::join_all;
 
 use crate::supervisor::{Process, Servers};
-pub use settings::Settings;
+pub use settings::{DEPOSIT, MODELS, Settings};
 
 /// How Confab is deployed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,11 @@ const WITH_DATABASE: [&str; 5] = [
     "search",
 ];
 
+/// The models that everybody may ask.
+pub const MODELS: [i32; 1] = [4];
+/// What everybody may spend, in micro-dollars.
+pub const DEPOSIT: i64 = 100_000_000;
+
 /// What every process of a topology is told besides where the others are.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -95,13 +100,15 @@ impl Settings {
 
     fn common(&self, folder: &Path) -> Vec<(String, String)> {
         let attachments = folder.join("attachments").display().to_string();
+        let models = MODELS.map(|model| model.to_string()).join(",");
+        let deposit = DEPOSIT.to_string();
         let common = [
             ("gateway.listen", "127.0.0.1:0"),
             ("gateway.auth.mode", "token"),
             // So that a silent gateway is noticed within a scenario.
             ("gateway.sockets.ping_seconds", "2"),
-            ("sessions.registration.models", "4"),
-            ("sessions.registration.deposit_microdollars", "100000000"),
+            ("sessions.registration.models", models.as_str()),
+            ("sessions.registration.deposit_microdollars", &deposit),
             ("completions.agent_context.listen", "127.0.0.1:0"),
             ("completions.providers.openai.base_url", &self.provider),
             ("completions.providers.openai.api_key", "chaos"),

@@ -1,7 +1,6 @@
 //! The people of a system, and what its tables hold of their conversations.
 
 use confab::Role;
-use confab_rpc::sessions::{GetUserRequest, IssueTokenRequest, get_user_request};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -9,9 +8,6 @@ use super::System;
 use crate::checker::Table;
 use crate::people::Person;
 use crate::{Auditor, Rest};
-
-/// Longer than any test.
-const TOKEN_SECONDS: u32 = 3600;
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -22,22 +18,8 @@ impl System {
         if self.find_lane(Role::Sessions).is_none() {
             return self.register(&username).await;
         }
-        let id = self.add_user(&username, &[], 0).await;
-        let by = get_user_request::By::Id(id.to_string());
-        let request = GetUserRequest { by: Some(by) };
-        let user = self.sessions().get_user(request).await;
-        let user = user.expect("the user is there").into_inner();
-        let request = IssueTokenRequest {
-            user_id: id.to_string(),
-            lifetime_seconds: TOKEN_SECONDS,
-        };
-        let issued = self.sessions().issue_token(request).await;
-        Person {
-            id,
-            number: user.number,
-            username,
-            token: issued.expect("the token is made").into_inner().token,
-        }
+        let auditor = Auditor::new(self.lane(Role::Threads), self.lane(Role::Sessions));
+        auditor.person(&username, &[], 0).await
     }
 
     /// Makes several people.
