@@ -19,6 +19,7 @@ pub(super) fn all() -> Vec<Box<dyn Scenario>> {
         Box::new(Ambiguous),
         Box::new(Slow),
         Box::new(Locked),
+        Box::new(Frozen),
         Box::new(Exhausted),
     ]
 }
@@ -279,6 +280,38 @@ impl Scenario for Locked {
 
     async fn judge(&self, stage: &mut Stage, evidence: &Evidence) {
         answered_in_time(stage, evidence);
+    }
+}
+
+/// The server is there and does nothing; what it was asked it does later.
+struct Frozen;
+
+#[async_trait(?Send)]
+impl Scenario for Frozen {
+    fn id(&self) -> &'static str {
+        "F10F"
+    }
+
+    fn title(&self) -> &'static str {
+        "PostgreSQL is frozen"
+    }
+
+    async fn fault(&self, stage: &mut Stage) {
+        stage.servers().postgres.freeze();
+        stage.note("froze PostgreSQL");
+        stage.until_heal().await;
+        all_run(stage);
+    }
+
+    async fn heal(&self, stage: &mut Stage) {
+        stage.servers().postgres.thaw();
+        stage.note("thawed PostgreSQL");
+    }
+
+    async fn judge(&self, stage: &mut Stage, evidence: &Evidence) {
+        answered_in_time(stage, evidence);
+        let doubted = doubted(evidence);
+        stage.expect(doubted > 0, "no send was ever in doubt");
     }
 }
 
