@@ -50,6 +50,14 @@ fn the_defaults_are_valid_and_loopback_only() {
 }
 
 #[test]
+fn lists_of_models_may_be_one_text_with_commas() {
+    let settings = with(&[("sessions.registration.models", "4,5")]).unwrap();
+    assert_eq!(settings.sessions.registration.models, [4, 5]);
+    let settings = with(&[("sessions.registration.models", "")]).unwrap();
+    assert!(settings.sessions.registration.models.is_empty());
+}
+
+#[test]
 fn the_sample_file_is_valid_as_it_is() {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.env.sample");
     let sources = Sources {
