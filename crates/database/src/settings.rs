@@ -15,7 +15,8 @@ pub struct Settings {
     pub max_connections: u32,
     /// How long a request waits for a free connection, in milliseconds.
     pub acquire_timeout_ms: u64,
-    /// How long PostgreSQL works on one statement before it gives up, in milliseconds; 0: for ever.
+    /// How long PostgreSQL works on one statement before it gives up, and how long it keeps a transaction that nobody goes
+    /// on with, in milliseconds; 0: for ever.
     pub statement_timeout_ms: u64,
 }
 
