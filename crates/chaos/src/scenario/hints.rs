@@ -70,7 +70,7 @@ impl Scenario for RelayCrash {
             stage.pause(Duration::from_millis(20)).await;
         }
         stage.measured("deaths", f64::from(deaths));
-        stage.expect(deaths >= 3, format!("the relay died {deaths} times only"));
+        stage.expect(deaths > 0, "the relay never died");
     }
 
     async fn heal(&self, stage: &mut Stage) {

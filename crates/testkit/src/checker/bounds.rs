@@ -33,13 +33,13 @@ pub struct Tolerance {
 }
 
 impl Default for Tolerance {
-    /// A tenth, or 48 MiB, 24 files, 8 threads and 2 of what a gauge counts.
+    /// A tenth, or 48 MiB, 24 files, 32 threads (they go after ten seconds without work) and 2 of what a gauge counts.
     fn default() -> Self {
         Self {
             share: 0.1,
             resident: 48 * 1024 * 1024,
             files: 24,
-            threads: 8,
+            threads: 32,
             gauge: 2.0,
         }
     }
