@@ -143,5 +143,10 @@ async fn play(
     scenario.judge(&mut stage, &evidence).await;
     stage.write(&evidence);
     verdict::judge(scenario, &mut stage, &evidence, &mut row);
+    if let Some(servers) = &stage.servers
+        && scenario.leaves_servers_whole()
+    {
+        servers.forget_last().await;
+    }
     (row, stage.servers.take())
 }

@@ -184,7 +184,7 @@ async fn a_silent_front_end_is_closed(stage: &mut Stage) {
         return stage.wrong("the gateway that is not frozen takes nobody");
     };
     // A pong is only sent while somebody reads.
-    stage.pause(3 * PING).await;
+    stage.pause(4 * PING).await;
     let ended = timeout(PING, async {
         while let Received::Frame(_) = socket.receive().await {}
     });

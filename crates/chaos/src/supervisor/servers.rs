@@ -51,6 +51,14 @@ impl Servers {
         format!("chaos_{}", made.saturating_sub(1))
     }
 
+    /// Removes the last database: after a crash a server reads and syncs everything that it has.
+    pub async fn forget_last(&self) {
+        let name = self.last_database();
+        let removed = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        // One that cannot be removed is only in the way of how fast the next scenario is.
+        let _ = self.postgres.try_query("postgres", &removed).await;
+    }
+
     /// Which releases they are of.
     pub async fn versions(&self) -> BTreeMap<String, String> {
         let postgres = self.postgres.query("postgres", "SHOW server_version").await;

@@ -26,6 +26,7 @@ const CONTROLS: [(&str, &[Invariant]); 6] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_broken_rule_is_noticed_and_nothing_else() {
+    let _alone = crate::MACHINE.lock().await;
     let folder = tempfile::tempdir().expect("a folder");
     let servers = Servers::start().await;
     let program = Path::new(env!("CARGO_BIN_EXE_confab-faulty"));

@@ -12,6 +12,7 @@ const LENGTH: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_wrong_breaks_no_promise() {
+    let _alone = crate::MACHINE.lock().await;
     let folder = tempfile::tempdir().expect("a folder");
     let options = Options {
         program: PathBuf::from(env!("CARGO_BIN_EXE_confab-faulty")),
