@@ -164,6 +164,7 @@ impl Scenario for Blocked {
 
     async fn judge(&self, stage: &mut Stage, evidence: &Evidence) {
         goes_on(stage, evidence);
+        probe::answers_as_before(stage, evidence);
     }
 }
 

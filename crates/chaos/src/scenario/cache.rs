@@ -128,6 +128,7 @@ impl Scenario for Frozen {
 
     async fn judge(&self, stage: &mut Stage, evidence: &Evidence) {
         probe::unnoticed(stage, evidence);
+        probe::answers_as_before(stage, evidence);
         probe::delivered_within(stage, evidence, probe::BY_READING);
     }
 }
