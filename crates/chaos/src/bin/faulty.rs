@@ -7,6 +7,10 @@ use std::io::Write;
 use std::panic::{set_hook, take_hook};
 use std::process::{ExitCode, abort};
 
+/// As in the program that ships.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What a failpoint panics with to end the process.
 const ABORT: &str = "abort";
 
