@@ -114,6 +114,12 @@ async fn a_key_is_good_for_its_scopes_until_it_is_revoked_and_nowhere_else() {
             key_id: made.key.unwrap().id,
         };
         system.sessions().revoke_api_key(request).await.unwrap();
+        // The gateway was not asked to, and believes what it was told a moment ago.
+        eventually("the key is refused", async || {
+            let listed = client.get("/models").await;
+            (listed.status == 401).then_some(())
+        })
+        .await;
         for client in [client, OpenAiClient::new(system.address(), "sk-none")] {
             let refused = client.get("/models").await;
             assert_eq!(refused.status, 401);
