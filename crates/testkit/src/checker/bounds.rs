@@ -24,7 +24,7 @@ pub struct Tolerance {
     pub share: f64,
     /// Or so many bytes: an allocator gives back what it likes.
     pub resident: u64,
-    /// Or so many files: pools keep connections open for a while.
+    /// Or so many files: pools keep connections open for a while, and so does each front end that has read elsewhere.
     pub files: u64,
     /// Or so many threads.
     pub threads: u64,
@@ -33,12 +33,12 @@ pub struct Tolerance {
 }
 
 impl Default for Tolerance {
-    /// A tenth, or 48 MiB, 24 files, 32 threads (they go after ten seconds without work) and 2 of what a gauge counts.
+    /// A tenth, or 48 MiB, 64 files, 32 threads (they go after ten seconds without work) and 2 of what a gauge counts.
     fn default() -> Self {
         Self {
             share: 0.1,
             resident: 48 * 1024 * 1024,
-            files: 24,
+            files: 64,
             threads: 32,
             gauge: 2.0,
         }
