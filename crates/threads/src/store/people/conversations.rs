@@ -114,7 +114,8 @@ impl<'a> Conversations<'a> {
         thread.map(|_| ()).ok_or(Error::ThreadNotFound)
     }
 
-    /// A thread with what the user has not read; whoever goes on names the user's membership `mine`.
+    /// A thread with what of its last thousand entries the user has not read: whoever only writes has read nothing, and a
+    /// long thread is not to be counted through. Whoever goes on names the user's membership `mine`.
     fn summary(&self) -> Sql {
         Sql::new(
             "SELECT thread.number, thread.id, thread.kind, thread.owner_id, thread.last_seq, \
@@ -122,12 +123,13 @@ impl<'a> Conversations<'a> {
              thread.active_at, COALESCE(mine.read_seq, 0) AS read_seq, \
              (SELECT message.id FROM message WHERE message.thread = thread.number \
              AND message.kind IN (1, 2, 3) ORDER BY message.seq DESC LIMIT 1) AS last_message, \
-             (SELECT count(*) FROM (SELECT 1 FROM message WHERE message.thread = thread.number \
-             AND message.seq > mine.read_seq AND message.kind IN (1, 2, 3) \
-             AND message.author_id <> ",
+             (SELECT count(*) FROM (SELECT message.kind, message.author_id FROM message \
+             WHERE message.thread = thread.number AND message.seq > mine.read_seq \
+             ORDER BY message.seq DESC LIMIT 1000) AS latest \
+             WHERE latest.kind IN (1, 2, 3) AND latest.author_id <> ",
         )
         .value(self.user)
-        .text(" LIMIT 1000) AS counted) AS unread FROM thread ")
+        .text(") AS unread FROM thread ")
     }
 
     fn mine(&self) -> Sql {
