@@ -103,6 +103,12 @@ impl Outcome {
         all
     }
 
+    /// How many sockets fell silent, over all.
+    #[must_use]
+    pub fn silences(&self) -> usize {
+        self.walked.iter().map(|walked| walked.silences).sum()
+    }
+
     /// Errors that answered sends, over all.
     #[must_use]
     pub fn errors(&self) -> BTreeMap<String, usize> {

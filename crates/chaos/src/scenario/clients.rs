@@ -159,12 +159,7 @@ impl Scenario for Zombies {
     }
 
     async fn judge(&self, stage: &mut Stage, evidence: &Evidence) {
-        let silences: usize = evidence
-            .outcome
-            .walked
-            .iter()
-            .map(|walked| walked.silences)
-            .sum();
+        let silences = evidence.outcome.silences();
         stage.expect(silences > 0, "nobody left the frozen gateway");
         let away = percentile(&evidence.measures.outages, 0.99);
         let most = Duration::from_secs(1);

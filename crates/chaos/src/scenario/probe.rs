@@ -87,12 +87,7 @@ pub(super) fn unnoticed(stage: &mut Stage, evidence: &Evidence) {
     stage.expect(errors.is_empty(), format!("sends were refused: {errors:?}"));
     let closes = evidence.outcome.closes();
     stage.expect(closes.is_empty(), format!("sockets ended: {closes:?}"));
-    let silences: usize = evidence
-        .outcome
-        .walked
-        .iter()
-        .map(|walked| walked.silences)
-        .sum();
+    let silences = evidence.outcome.silences();
     stage.expect(silences == 0, format!("{silences} sockets fell silent"));
 }
 

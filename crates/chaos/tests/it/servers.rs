@@ -61,6 +61,7 @@ async fn postgres_that_is_frozen_answers_once_it_is_thawed() {
     let postgres = Postgres::start().await;
     postgres.freeze();
     let mut asked = postgres.begin("postgres", "SELECT 1");
+    // Far more than an answer takes: that none comes cannot be waited for.
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(asked.runs());
     postgres.thaw();

@@ -11,15 +11,13 @@ use confab_database::scratch;
 use confab_rpc::Lane;
 use confab_rpc::search::search_client::SearchClient;
 use confab_rpc::sessions::sessions_client::SessionsClient;
-use confab_rpc::sessions::{
-    Account, CreateUserRequest, GetAccountRequest, LedgerEntry, ListLedgerRequest,
-};
+use confab_rpc::sessions::{Account, CreateUserRequest, LedgerEntry};
 use confab_rpc::threads::people_client::PeopleClient;
 use confab_rpc::threads::threads_client::ThreadsClient;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::eventually;
+use crate::{Auditor, eventually};
 pub(crate) use process::settings as settings_of;
 use process::{Overrides, Process, settings};
 
@@ -247,22 +245,17 @@ impl System {
     }
 
     async fn account_now(&self, user: Uuid) -> Account {
-        let request = GetAccountRequest {
-            user_id: user.to_string(),
-        };
-        let account = self.sessions().get_account(request).await;
-        account.expect("the account is there").into_inner()
+        self.auditor().account(user).await
     }
 
     /// The first thousand entries of a user's ledger.
     pub async fn ledger(&self, user: Uuid) -> Vec<LedgerEntry> {
-        let request = ListLedgerRequest {
-            user_id: user.to_string(),
-            after_id: 0,
-            limit: 1000,
-        };
-        let reply = self.sessions().list_ledger(request).await;
-        reply.expect("the ledger is there").into_inner().entries
+        self.auditor().ledger(user).await
+    }
+
+    /// Who looks into the services behind the front ends' backs.
+    fn auditor(&self) -> Auditor {
+        Auditor::new(self.lane(Role::Threads), self.lane(Role::Sessions))
     }
 
     async fn build(&mut self) {

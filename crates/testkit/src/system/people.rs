@@ -5,9 +5,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::System;
+use crate::Rest;
 use crate::checker::Table;
 use crate::people::Person;
-use crate::{Auditor, Rest};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -18,8 +18,7 @@ impl System {
         if self.find_lane(Role::Sessions).is_none() {
             return self.register(&username).await;
         }
-        let auditor = Auditor::new(self.lane(Role::Threads), self.lane(Role::Sessions));
-        auditor.person(&username, &[], 0).await
+        self.auditor().person(&username, &[], 0).await
     }
 
     /// Makes several people.
@@ -57,7 +56,6 @@ impl System {
 
     /// What the tables hold of some threads: their texts and who came when.
     pub async fn table(&self, threads: &[i64]) -> Table {
-        let auditor = Auditor::new(self.lane(Role::Threads), self.lane(Role::Sessions));
-        auditor.table(threads).await
+        self.auditor().table(threads).await
     }
 }

@@ -18,6 +18,9 @@ use tonic::Status;
 use super::chat;
 use crate::backends::Backends;
 
+#[cfg(test)]
+mod tests;
+
 /// Entries that wait to be written.
 const QUEUE: usize = 1024;
 

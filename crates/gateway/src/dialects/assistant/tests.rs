@@ -486,16 +486,3 @@ fn a_mirrored_exchange_has_the_nine_fields_of_the_worker() {
     );
     assert_eq!(mirror::fields(&exchange, false)[7].1, "old");
 }
-
-#[test]
-fn money_is_mirrored_with_six_decimals() {
-    for (microdollars, text) in [
-        (0, "0.000000"),
-        (1, "0.000001"),
-        (12_345_678, "12.345678"),
-        (-1, "-0.000001"),
-        (i64::MIN, "-9223372036854.775808"),
-    ] {
-        assert_eq!(mirror::decimal(microdollars), text);
-    }
-}
