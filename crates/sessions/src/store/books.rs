@@ -22,6 +22,9 @@ use crate::account::{Account, Budget, Wish};
 use crate::api_key::ApiKey;
 use crate::error::Error;
 
+#[cfg(test)]
+mod tests;
+
 /// What is to be done with a run's money.
 #[derive(Debug)]
 pub(crate) enum Entry {
