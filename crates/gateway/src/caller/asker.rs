@@ -53,6 +53,11 @@ impl Asker {
         })
     }
 
+    /// The user, if it is a token.
+    pub(super) fn by_token(&self) -> Option<Verified> {
+        self.key.is_none().then_some(self.user)
+    }
+
     /// Whether the credential is good for this; a user's own token is good for everything.
     pub(crate) fn has(&self, scope: Scope) -> bool {
         let Some(key) = &self.key else {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
-use super::{Asker, Credential, Refusal};
+use super::{Asker, Credential, Refusal, Verified};
 use crate::backends::Backends;
 
 /// For how long an answer stands.
@@ -46,6 +46,16 @@ impl Known {
             self.0.insert(hash, asker.clone());
         }
         Ok(asker)
+    }
+
+    /// The same in a room that takes no API key.
+    pub(crate) async fn user(
+        &self,
+        backends: &Backends,
+        credential: Option<&Credential>,
+    ) -> Result<Verified, Refusal> {
+        let asker = self.identify(backends, credential).await?;
+        asker.by_token().ok_or(Refusal::Unauthorized)
     }
 
     /// Something was revoked.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{ATTACHMENTS, attachment, parsed, user, visitor};
 use crate::error::Error;
 use crate::page::{MESSAGES, at_most};
-use crate::people::{EntryKind, NewEntry, Pair, Place, Window};
+use crate::people::{EntryKind, NewEntry, Pair, Place, Whose, Window};
 use crate::store::people::places::File;
 use crate::store::people::tails::Position;
 use crate::text::{MESSAGE_BYTES, NAME_BYTES, within, without_nul};
@@ -150,6 +150,13 @@ pub(crate) fn listed(kinds: &[i32], limit: u32) -> Result<(Vec<Kind>, u32), Erro
 }
 
 /// The part of a history that is asked for.
+pub(crate) fn whose(user: Uuid, request: &wire::ListHistoryRequest) -> Result<Whose, Error> {
+    if request.other_id.is_empty() {
+        return Ok(Whose::Thread(request.thread));
+    }
+    Ok(Whose::Pair(sought(user, &request.other_id)?))
+}
+
 pub(crate) fn window(request: &wire::ListHistoryRequest) -> Result<Window, Error> {
     let kinds = match request.kinds.as_slice() {
         [] => EntryKind::MESSAGES.to_vec(),

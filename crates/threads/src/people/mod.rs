@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 pub(crate) use known::Known;
 pub(crate) use send::{EntryKind, Marker, NewEntry};
-pub(crate) use window::Window;
+pub(crate) use window::{Whose, Window};
 
 /// Two different people, in the one order that makes their thread unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

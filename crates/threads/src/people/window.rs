@@ -1,8 +1,17 @@
-//! The part of a history that is asked for.
+//! Which history is asked for, and which part of it.
 
 use chrono::{DateTime, Utc};
 
-use super::EntryKind;
+use super::{EntryKind, Pair};
+
+/// Whose history.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Whose {
+    /// Of a conversation with this number.
+    Thread(i64),
+    /// Of the direct thread of these two.
+    Pair(Pair),
+}
 
 /// Bounds that combine; message ids bound by their messages' places.
 #[derive(Debug, Clone, PartialEq, Eq)]

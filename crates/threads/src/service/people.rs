@@ -114,7 +114,7 @@ impl people_server::People for Service {
         let user = decode::visitor(&request.user_id)?;
         let window = decode::people::window(&request)?;
         let (entries, more) = Conversations::of(&self.database, user)
-            .history(request.thread, &window)
+            .history(decode::people::whose(user, &request)?, &window)
             .await?;
         Ok(Response::new(ListHistoryResponse {
             entries: entries.into_iter().map(Into::into).collect(),

@@ -11,8 +11,7 @@ use uuid::Uuid;
 
 use super::wire::{Envelope, Nothing};
 use crate::Gateway;
-use crate::caller::{Caller, Credential, Refusal, identify, unavailable};
-use crate::settings::AuthMode;
+use crate::caller::{Credential, Refusal, unavailable};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -55,9 +54,10 @@ impl From<tonic::Status> for Problem {
 /// Who sent a request. This language knows no open mode: there is always a credential.
 pub(super) async fn user(request: &HttpRequest, gateway: &Gateway) -> Result<Uuid, Problem> {
     let credential = Credential::of(request);
-    match identify(AuthMode::Token, &gateway.backends, credential.as_ref()).await {
-        Ok(Caller::User(verified)) => Ok(verified.id),
-        Ok(Caller::Anyone) | Err(Refusal::Unauthorized) => Err(Problem::Credential {
+    let known = &gateway.known;
+    match known.user(&gateway.backends, credential.as_ref()).await {
+        Ok(verified) => Ok(verified.id),
+        Err(Refusal::Unauthorized) => Err(Problem::Credential {
             given: credential.is_some(),
         }),
         Err(Refusal::Away) => Err(away().into()),

@@ -4,19 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use confab_rpc::Reason;
 use confab_rpc::sessions::Profile;
 use confab_rpc::threads::{
-    Conversation, EntryKind, FindDirectRequest, GetConversationRequest, ListConversationsRequest,
-    ThreadKind,
+    Conversation, EntryKind, GetConversationRequest, ListConversationsRequest, ThreadKind,
 };
-use confab_rpc::{Fault, Reason};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::fault::{self, Problem, Unauthorized};
-use super::listing::{Cursor, Frame, Listing};
+use super::listing::{Cursor, Frame, Listing, Whose};
 use super::wire::{Envelope, Message, Nothing, Pair, Said, User};
 use crate::Gateway;
 
@@ -95,26 +94,19 @@ async fn list_messages(
         return Err(Problem::Recipient);
     }
     let other = recipient(gateway, other).await?;
-    let find = FindDirectRequest {
-        user_id: user.to_string(),
-        other_id: other.user_id.clone(),
-    };
-    let found = gateway.backends.people().find_direct(find).await;
-    let thread = match found.map_err(Fault::from) {
-        Ok(found) => found.into_inner().number,
-        Err(fault) if fault.reason == Reason::ThreadNotFound => return Ok(no_messages()),
-        Err(fault) => return Err(fault.into()),
-    };
     let listing = Listing {
         backends: gateway.backends.clone(),
         viewer: user,
         own: profile(gateway, user).await?,
         other,
-        thread,
+        whose: Whose::Pair,
         kinds: Vec::new(),
     };
     let listed = listing.respond(bounds.cursor(), CONVERSATION, RETRIEVED);
-    Ok(listed.await?)
+    match listed.await {
+        Err(fault) if fault.reason == Reason::ThreadNotFound => Ok(no_messages()),
+        listed => Ok(listed?),
+    }
 }
 
 fn no_messages() -> HttpResponse {
@@ -170,7 +162,7 @@ async fn list_files(
         viewer: user,
         own: shown(&known, &user.to_string()),
         other: shown(&known, &other),
-        thread: conversation.number,
+        whose: Whose::Thread(conversation.number),
         kinds: vec![EntryKind::File],
     };
     let newest = Cursor {

@@ -26,9 +26,17 @@ pub(super) struct Listing {
     pub(super) viewer: Uuid,
     pub(super) own: Arc<Profile>,
     pub(super) other: Arc<Profile>,
-    pub(super) thread: i64,
+    pub(super) whose: Whose,
     /// Empty: every kind of message.
     pub(super) kinds: Vec<EntryKind>,
+}
+
+/// In which thread.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whose {
+    /// The one with the other user.
+    Pair,
+    Thread(i64),
 }
 
 /// How the list stands in `data` and `entity`.
@@ -108,9 +116,14 @@ impl Listing {
         if limit == 0 {
             return Ok(page);
         }
+        let (thread, other_id) = match self.whose {
+            Whose::Pair => (0, self.other.user_id.clone()),
+            Whose::Thread(number) => (number, String::new()),
+        };
         let request = ListHistoryRequest {
             user_id: self.viewer.to_string(),
-            thread: self.thread,
+            thread,
+            other_id,
             before_message_id: from.before,
             kinds: self.kinds.iter().map(|kind| (*kind).into()).collect(),
             newest: true,

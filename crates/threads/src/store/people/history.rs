@@ -1,23 +1,46 @@
 //! The messages of a conversation, page by page.
 
-use sea_orm::{ColumnTrait, DbErr, Order, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect,
+    Select,
+};
 
 use super::membership::message_seq;
-use super::{Conversations, Stored, entry, joined, read, weight};
+use super::{Conversations, Joined, Stored, announce, conversation, entry, joined, read, weight};
 use crate::error::Error;
 use crate::page::{BYTES, Extent, Page, fill};
-use crate::people::Window;
+use crate::people::{Pair, Whose, Window};
+
+/// The longest page that is read at once, with texts and files; of a longer one the lengths are read first.
+const AT_ONCE: u32 = 64;
+
+/// A row and about how many bytes it takes in a reply.
+#[derive(Debug, FromQueryResult)]
+struct Weighed {
+    #[sea_orm(nested)]
+    joined: Joined,
+    bytes: i64,
+}
 
 impl Conversations<'_> {
     /// A page of messages in ascending `seq`, and whether there are more between the bounds.
     pub(crate) async fn history(
         &self,
-        number: i64,
+        whose: Whose,
         window: &Window,
     ) -> Result<(Vec<Stored>, bool), Error> {
-        self.visible_history(number).await?;
+        let number = match whose {
+            Whose::Thread(number) => {
+                self.visible_history(number).await?;
+                number
+            }
+            Whose::Pair(pair) => self.pair_number(pair).await?,
+        };
         let query = self.between(number, window).await?;
         let Some(around) = window.around else {
+            if window.limit <= AT_ONCE {
+                return Ok(self.short_page(query, window).await?);
+            }
             let page = self
                 .page(&query, window.newest, window.limit, BYTES)
                 .await?;
@@ -45,6 +68,58 @@ impl Conversations<'_> {
             Err(Error::ThreadNotFound) => self.get(number).await.map(|_| ()),
             checked => checked,
         }
+    }
+
+    /// The number of the user's thread with somebody: whoever is of its pair is a member.
+    async fn pair_number(&self, pair: Pair) -> Result<i64, Error> {
+        let number = conversation::Entity::find()
+            .select_only()
+            .column(conversation::Column::Number)
+            .filter(conversation::Column::LowId.eq(pair.low))
+            .filter(conversation::Column::HighId.eq(pair.high))
+            .into_tuple()
+            .one(self.database.read())
+            .await?;
+        number.ok_or(Error::ThreadNotFound)
+    }
+
+    /// A page that is short enough to be read before its length is known.
+    async fn short_page(
+        &self,
+        query: Select<entry::Entity>,
+        window: &Window,
+    ) -> Result<(Vec<Stored>, bool), DbErr> {
+        let order = if window.newest {
+            Order::Desc
+        } else {
+            Order::Asc
+        };
+        let rows = query
+            .expr_as(weight(), "bytes")
+            .order_by(entry::Column::Seq, order)
+            .limit(u64::from(window.limit) + 1)
+            .into_model::<Weighed>()
+            .all(self.database.read())
+            .await?;
+        let extents: Vec<Extent> = rows
+            .iter()
+            .map(|row| Extent {
+                seq: row.joined.row.seq,
+                bytes: row.bytes,
+            })
+            .collect();
+        let Page { seqs, more } = fill(&extents, window.limit, BYTES);
+        let fits = |row: &Joined| {
+            seqs.as_ref()
+                .is_some_and(|seqs| seqs.contains(&row.row.seq))
+        };
+        let rows = rows.into_iter().map(|row| row.joined).filter(fits);
+        let mut entries: Vec<Stored> = rows.map(Into::into).collect();
+        if window.newest {
+            entries.reverse();
+        }
+        announce(self.database.read(), &mut entries).await?;
+        Ok((entries, more))
     }
 
     async fn between(&self, number: i64, window: &Window) -> Result<Select<entry::Entity>, Error> {
