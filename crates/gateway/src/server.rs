@@ -5,10 +5,13 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::HttpService;
+use actix_service::{IntoServiceFactory, map_config};
+use actix_web::dev::{AppConfig, Server};
 use actix_web::http::header;
 use actix_web::middleware::DefaultHeaders;
 use actix_web::web::ServiceConfig;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use confab_cache::Cache;
 use confab_delivery::{Delivery, GatewayId};
 use confab_runtime::{Clock, Tasks};
@@ -25,12 +28,16 @@ use crate::live::Live;
 use crate::origin::Origins;
 use crate::revocation::Revocations;
 use crate::settings::{AuthMode, Settings, Sockets};
+use crate::socket::upgrades;
 
 /// How long sockets may take to end: the grace of a request under way and a farewell.
 const SOCKETS_GRACE: Duration = Duration::from_secs(6);
 
 /// How long HTTP requests may take after that, in seconds.
 const REQUESTS_GRACE: u64 = 4;
+
+/// How long a peer may take to close its side of a connection.
+const DISCONNECT: Duration = Duration::from_secs(1);
 
 /// What every handler works with.
 pub(crate) struct Gateway {
@@ -139,24 +146,39 @@ fn bind(
     gateway: web::Data<Gateway>,
     cache: &Cache,
     listeners: Vec<TcpListener>,
-) -> io::Result<actix_web::dev::Server> {
+) -> io::Result<Server> {
     let rooms = Rooms::open(settings, &gateway, cache);
     let documents = settings.docs.then(Documents::write);
-    let mut server = HttpServer::new(move || {
+    let app = move || {
         App::new()
             .app_data(gateway.clone())
             .wrap(headers())
             .configure(|config| routes(config, &rooms, documents.as_ref(), &gateway))
             .default_service(web::to(health::not_found))
-    })
-    // An event of a stream leaves when it is written.
-    .tcp_nodelay(true)
-    // Who goes away takes the request along: an answer that nobody waits for costs money.
-    .h1_allow_half_closed(false)
-    .disable_signals()
-    .shutdown_timeout(REQUESTS_GRACE);
+    };
+    let mut server = Server::build()
+        .disable_signals()
+        .shutdown_timeout(REQUESTS_GRACE);
+    let stops = server.graceful_shutdown_signal();
     for listener in listeners {
-        server = server.listen(listener)?;
+        let (app, stops) = (app.clone(), stops.clone());
+        // What `HttpServer` does as well, but for sockets, which leave HTTP.
+        server = server.listen("gateway", listener, move || {
+            let stops = stops.clone();
+            HttpService::build()
+                .graceful_shutdown_signal(move || {
+                    let stops = stops.clone();
+                    async move { stops.notified().await }
+                })
+                .client_disconnect_timeout(DISCONNECT)
+                // An event of a stream leaves when it is written.
+                .tcp_nodelay(true)
+                // Who goes away takes the request along: an answer that nobody waits for costs money.
+                .h1_allow_half_closed(false)
+                .upgrade(upgrades(app().into_factory()))
+                .finish(map_config(app(), |()| AppConfig::default()))
+                .tcp()
+        })?;
     }
     Ok(server.run())
 }

@@ -16,6 +16,7 @@ mod crash;
 mod docs;
 mod faults;
 mod files;
+mod handshake;
 mod keys;
 mod load;
 mod openai;

@@ -77,6 +77,11 @@ impl<P> Messages<P> {
         }
     }
 
+    /// What the messages were read from; what of it is not a whole message yet is dropped.
+    pub(super) fn into_inner(self) -> P {
+        self.payload
+    }
+
     fn feed(&mut self, mut bytes: Bytes) {
         let dropped = self.skip.min(bytes.len() as u64);
         self.skip -= dropped;

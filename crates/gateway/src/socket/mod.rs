@@ -6,12 +6,14 @@
 
 mod dialect;
 mod frames;
+mod handover;
 mod outbox;
 mod queue;
 mod stay;
 #[cfg(test)]
 mod tests;
 mod upgrade;
+mod wire;
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -27,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use dialect::{Dialect, Frame, Frames, Unreadable};
 pub(crate) use frames::{Incoming, Limits, Messages, Violation};
+pub(crate) use handover::upgrades;
 use outbox::Outbox;
 pub(crate) use queue::Queue;
 use queue::TooSlow;
@@ -132,14 +135,16 @@ where
     let mut messages = 0;
     let mut pings = interval_at(Instant::now() + rhythm.ping, rhythm.ping);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut answer = pin!(Fuse::terminated());
+    // In a box of its own: a socket that asks nothing has no room for it.
+    let mut answer = Fuse::terminated();
     let mut dismissed = pin!(dialect.dismissed());
+    let mut stop = pin!(stopping.cancelled());
 
     let ending = loop {
         // The next request starts when the last reply is on its way.
         if answer.is_terminated() && !queue.has_replies() {
             match waiting.pop_front() {
-                Some(Ok(frame)) => answer.set(dialect.on_frame(frame).fuse()),
+                Some(Ok(frame)) => answer = dialect.on_frame(frame).boxed_local().fuse(),
                 Some(Err(why)) => queue.reply(dialect.on_unreadable(why)),
                 None => {}
             }
@@ -147,7 +152,7 @@ where
         let reading = waiting.len() < rhythm.pending;
         tokio::select! {
             biased;
-            () = stopping.cancelled() => break Ending::Stopping,
+            () = &mut stop => break Ending::Stopping,
             ending = &mut dismissed => break ending,
             sent = send(&mut wire, &mut outbox, queue) => match sent {
                 Ok(()) => pulse.sent = true,
@@ -183,11 +188,11 @@ where
         sleep(GRACE).await;
     };
     if ending == Ending::Stopping {
-        queue.reply(finish(answer.as_mut(), patience).await);
+        queue.reply(finish(&mut answer, patience).await);
         farewell(wire, outbox, queue, &ending).await;
     } else {
         farewell(wire, outbox, queue, &ending).await;
-        finish(answer.as_mut(), patience).await;
+        finish(&mut answer, patience).await;
     }
     Summary { ending, messages }
 }
@@ -248,6 +253,9 @@ where
             }
             sent += 1;
         }
+        if let Poll::Ready(Err(Closed)) = wire.poll_flush_unpin(context) {
+            return Poll::Ready(Err(Ending::Lost));
+        }
         if sent > 0 {
             Poll::Ready(Ok(()))
         } else {
@@ -259,7 +267,7 @@ where
 
 /// Waits for the request under way, if there is one, but not beyond `patience`.
 async fn finish(
-    answer: impl FusedFuture<Output = Frames>,
+    answer: impl FusedFuture<Output = Frames> + Unpin,
     patience: impl Future<Output = ()>,
 ) -> Frames {
     if answer.is_terminated() {
@@ -295,7 +303,8 @@ where
                     .map_err(|_| Closed)?;
             }
         }
-        wire.send(Message::Close(reason)).await
+        wire.send(Message::Close(reason)).await?;
+        wire.close().await
     };
     // Closed or late: the connection ends either way.
     let patience = if *ending == Ending::TooSlow {

@@ -8,10 +8,16 @@ use actix_web::http::header::{self, ContentType};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use confab_rpc::sessions::Profile;
 use serde_json::json;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
+use super::handover;
 use super::stay::Bounded;
+use super::wire::{Reader, Writer};
 use super::{
-    Dialect, Ending, Frame, Frames, Limits, Messages, Queue, Rhythm, Summary, Unreadable, run,
+    Dialect, Ending, FAREWELL, Frame, Frames, Limits, Messages, Queue, Rhythm, Summary, Unreadable,
+    run,
 };
 use crate::Gateway;
 use crate::caller::{BEARER_PROTOCOL, Caller, Credential, Refusal, Verified, identify};
@@ -21,7 +27,6 @@ use crate::settings::AuthMode;
 /// Answers a request for a socket. The dialect is made for a caller that may have one.
 pub(crate) async fn upgrade<D>(
     request: &HttpRequest,
-    payload: web::Payload,
     gateway: &Gateway,
     dialect: impl FnOnce(Caller) -> D,
 ) -> HttpResponse
@@ -39,7 +44,7 @@ where
     let cookie = credential.filter(|_| caller != Caller::Anyone);
     let queue = Arc::default();
     let dialect = Bounded::new(dialect(caller), caller, &gateway.revocations);
-    open(request, payload, gateway, cookie, dialect, queue).await
+    open(request, gateway, cookie, dialect, queue).await
 }
 
 /// Who has a socket that is pushed to, and its seat.
@@ -54,7 +59,6 @@ pub(crate) struct Guest {
 /// dialect when everything missed is in its queue. `announcer` is the same value for all sockets of a room.
 pub(crate) async fn upgrade_live<D>(
     request: &HttpRequest,
-    payload: web::Payload,
     gateway: &Gateway,
     announcer: Arc<dyn Announcer>,
     dialect: impl FnOnce(Guest) -> D,
@@ -96,7 +100,7 @@ where
         seat,
     };
     let dialect = Bounded::new(seated, Caller::User(verified), &gateway.revocations);
-    open(request, payload, gateway, credential, dialect, queue).await
+    open(request, gateway, credential, dialect, queue).await
 }
 
 /// A dialect whose requests wait for what was missed.
@@ -121,11 +125,7 @@ impl<D: Dialect> Dialect for Seated<D> {
 /// Why nobody gets a socket for this request.
 fn refusal(request: &HttpRequest, gateway: &Gateway) -> Option<HttpResponse> {
     if !wants_socket(request) {
-        let response = HttpResponse::build(StatusCode::UPGRADE_REQUIRED)
-            .insert_header((header::UPGRADE, "websocket"))
-            .content_type(ContentType::plaintext())
-            .body("Upgrade Required");
-        return Some(response);
+        return Some(upgrade_required());
     }
     if gateway.is_stopping() {
         return Some(refused(Refusal::Away));
@@ -136,10 +136,16 @@ fn refusal(request: &HttpRequest, gateway: &Gateway) -> Option<HttpResponse> {
     None
 }
 
+fn upgrade_required() -> HttpResponse {
+    HttpResponse::build(StatusCode::UPGRADE_REQUIRED)
+        .insert_header((header::UPGRADE, "websocket"))
+        .content_type(ContentType::plaintext())
+        .body("Upgrade Required")
+}
+
 /// Shakes hands and serves the socket from now on. A credential that was verified becomes a cookie.
 async fn open<D>(
     request: &HttpRequest,
-    payload: web::Payload,
     gateway: &Gateway,
     credential: Option<Credential>,
     dialect: D,
@@ -148,12 +154,12 @@ async fn open<D>(
 where
     D: Dialect + 'static,
 {
-    // The handshake wants a payload to read; this one is read here, see `Messages`.
+    // The handshake wants a payload to read; this connection is read here, see `Messages`.
     let shaken = match web::Payload::extract(request).await {
         Ok(none) => actix_ws::handle_with_protocols(request, none, &[BEARER_PROTOCOL]),
         Err(error) => Err(error),
     };
-    let (mut response, session, _) = match shaken {
+    let (mut response, ..) = match shaken {
         Ok(shaken) => shaken,
         Err(error) => return error.error_response(),
     };
@@ -171,18 +177,37 @@ where
         ping: Duration::from_secs(gateway.sockets.ping_seconds),
         pending: gateway.sockets.pending_frames,
     };
-    let messages = Messages::new(payload.into_inner(), limits);
     let stopping = gateway.tasks.stopping();
+    let open_sockets = gateway.open_sockets.clone();
+    let taken = handover::take(request, move |connection, begun| {
+        let (reader, writer) = connection.into_split();
+        let wire = (Reader::new(reader, begun), Writer::new(writer));
+        let serve = serve(dialect, queue, wire, limits, rhythm, stopping);
+        actix_web::rt::spawn(open_sockets.track_future(serve));
+    });
+    if taken { response } else { upgrade_required() }
+}
+
+/// Serves a socket to its end.
+async fn serve<D: Dialect>(
+    dialect: D,
+    queue: Arc<Queue>,
+    (reader, writer): (Reader<OwnedReadHalf>, Writer<OwnedWriteHalf>),
+    limits: Limits,
+    rhythm: Rhythm,
+    stopping: CancellationToken,
+) {
     tracing::info!(dialect = D::NAME, "a socket opened");
-    let serve = async move {
-        let open = metrics::gauge!("confab_sockets", "dialect" => D::NAME);
-        open.increment(1.0);
-        let summary = run(&dialect, &queue, session, messages, rhythm, &stopping).await;
-        open.decrement(1.0);
-        log_end(D::NAME, &summary);
-    };
-    actix_web::rt::spawn(gateway.open_sockets.track_future(serve));
-    response
+    let open = metrics::gauge!("confab_sockets", "dialect" => D::NAME);
+    open.increment(1.0);
+    let mut messages = Messages::new(reader, limits);
+    let summary = run(&dialect, &queue, writer, &mut messages, rhythm, &stopping).await;
+    open.decrement(1.0);
+    log_end(D::NAME, &summary);
+    if summary.ending != Ending::Lost {
+        // A peer that does not close its side either is cut off.
+        let _ = timeout(FAREWELL, messages.into_inner().drain()).await;
+    }
 }
 
 fn wants_socket(request: &HttpRequest) -> bool {

@@ -95,7 +95,6 @@ impl Room {
 
 async fn connect(
     request: HttpRequest,
-    payload: web::Payload,
     gateway: web::Data<Gateway>,
     room: web::Data<Room>,
 ) -> HttpResponse {
@@ -103,7 +102,7 @@ async fn connect(
         let backends = gateway.backends.clone();
         Assistant::new(backends, Acting::new(caller), room.mirror.clone())
     };
-    socket::upgrade(&request, payload, &gateway, dialect).await
+    socket::upgrade(&request, &gateway, dialect).await
 }
 
 async fn method_not_allowed() -> HttpResponse {

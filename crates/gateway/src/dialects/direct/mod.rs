@@ -149,11 +149,10 @@ impl Room {
 
 async fn connect(
     request: HttpRequest,
-    payload: web::Payload,
     gateway: web::Data<Gateway>,
     room: web::Data<Room>,
 ) -> HttpResponse {
     let dialect = |guest| Direct::new(guest, &gateway);
     let announcer = Arc::clone(&room.announcer);
-    socket::upgrade_live(&request, payload, &gateway, announcer, dialect).await
+    socket::upgrade_live(&request, &gateway, announcer, dialect).await
 }

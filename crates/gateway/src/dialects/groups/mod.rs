@@ -76,11 +76,10 @@ impl Groups {
 
 async fn connect(
     request: HttpRequest,
-    payload: web::Payload,
     gateway: web::Data<Gateway>,
     shared: web::Data<Shared>,
 ) -> HttpResponse {
     let dialect = |guest| Room::new(guest, &gateway, shared.open_join);
     let announcer = Arc::clone(&shared.announcer);
-    socket::upgrade_live(&request, payload, &gateway, announcer, dialect).await
+    socket::upgrade_live(&request, &gateway, announcer, dialect).await
 }
