@@ -33,6 +33,17 @@ pub(crate) struct Appended {
     pub(crate) agent_token_hash: Option<Vec<u8>>,
 }
 
+/// The last that is known of a run.
+#[derive(Debug)]
+pub(crate) struct RunEnd<'a> {
+    pub(crate) receipt: &'a Receipt,
+    /// What the account was charged in the end.
+    pub(crate) charged: i64,
+    /// The caller's key is free again.
+    pub(crate) forget_key: bool,
+    pub(crate) at: DateTime<Utc>,
+}
+
 /// The runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
@@ -153,54 +164,24 @@ impl Store {
 
     /// Outcome and cost are known; false when the lease is lost. The agent's token ends here.
     pub(crate) async fn answered(&self, lease: Lease, receipt: &Receipt) -> Result<bool, DbErr> {
-        let update = held(lease)
+        let update = told(held(lease), receipt)
             .col_expr(Column::State, Expr::value(State::Answered))
-            .col_expr(Column::Outcome, Expr::value(receipt.outcome))
-            .col_expr(Column::Failure, Expr::value(receipt.failure))
-            .col_expr(Column::Error, Expr::value(receipt.error.clone()))
-            .col_expr(
-                Column::InputTokens,
-                Expr::value(i64::from(receipt.input_tokens)),
-            )
-            .col_expr(
-                Column::OutputTokens,
-                Expr::value(i64::from(receipt.output_tokens)),
-            )
             .col_expr(
                 Column::CostMicrodollars,
                 Expr::value(receipt.cost_microdollars),
-            )
-            .col_expr(
-                Column::FinishReason,
-                Expr::value(receipt.finish_reason.clone()),
-            )
-            .col_expr(
-                Column::FirstTokenMs,
-                Expr::value(i64::from(receipt.first_token_ms)),
-            )
-            .col_expr(
-                Column::DurationMs,
-                Expr::value(i64::from(receipt.duration_ms)),
             );
         self.apply(update).await
     }
 
-    /// Nothing is left to do; false when the lease is lost. `charged` is what the account was charged in the end; with
-    /// `forget_key` the caller's key is free again.
-    pub(crate) async fn ended(
-        &self,
-        lease: Lease,
-        charged: i64,
-        forget_key: bool,
-        now: DateTime<Utc>,
-    ) -> Result<bool, DbErr> {
-        let mut update = held(lease)
+    /// Nothing is left to do; false when the lease is lost.
+    pub(crate) async fn ended(&self, lease: Lease, end: &RunEnd<'_>) -> Result<bool, DbErr> {
+        let mut update = told(held(lease), end.receipt)
             .col_expr(Column::State, Expr::value(State::Ended))
-            .col_expr(Column::CostMicrodollars, Expr::value(charged))
-            .col_expr(Column::EndedAt, Expr::value(now))
+            .col_expr(Column::CostMicrodollars, Expr::value(end.charged))
+            .col_expr(Column::EndedAt, Expr::value(end.at))
             .col_expr(Column::Parameters, Expr::value(None::<String>))
             .col_expr(Column::Instructions, Expr::value(None::<String>));
-        if forget_key {
+        if end.forget_key {
             update = update.col_expr(Column::ClientMsgId, Expr::value(None::<String>));
         }
         self.apply(update).await
@@ -290,4 +271,21 @@ fn held(lease: Lease) -> UpdateMany<Entity> {
         .filter(Column::Id.eq(lease.run_id))
         .filter(Column::Fence.eq(lease.fence))
         .filter(Column::State.ne(State::Ended))
+}
+
+/// With what a receipt says, but for the cost.
+fn told(update: UpdateMany<Entity>, receipt: &Receipt) -> UpdateMany<Entity> {
+    let tokens = |count: u32| Expr::value(i64::from(count));
+    update
+        .col_expr(Column::Outcome, Expr::value(receipt.outcome))
+        .col_expr(Column::Failure, Expr::value(receipt.failure))
+        .col_expr(Column::Error, Expr::value(receipt.error.clone()))
+        .col_expr(Column::InputTokens, tokens(receipt.input_tokens))
+        .col_expr(Column::OutputTokens, tokens(receipt.output_tokens))
+        .col_expr(
+            Column::FinishReason,
+            Expr::value(receipt.finish_reason.clone()),
+        )
+        .col_expr(Column::FirstTokenMs, tokens(receipt.first_token_ms))
+        .col_expr(Column::DurationMs, tokens(receipt.duration_ms))
 }
