@@ -7,6 +7,7 @@ mod error;
 #[cfg(feature = "scratch")]
 pub mod scratch;
 mod settings;
+mod sql;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -25,6 +26,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 pub use sea_orm_migration::MigratorTrait;
 
 pub use error::{is_unavailable, violated_unique};
+pub use sql::Sql;
 pub use settings::{Settings, SettingsError};
 
 /// Two processes that migrate the same PostgreSQL database wait for each other on this advisory lock.

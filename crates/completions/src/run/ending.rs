@@ -129,13 +129,13 @@ impl Engine {
         forget_key: bool,
     ) -> Result<(), Error> {
         let end = RunEnd {
-            receipt,
+            receipt: receipt.clone(),
             charged,
             forget_key,
             at: self.clock.now(),
         };
-        let (lease, end) = (run.lease(), &end);
-        let close = || async move { Ok(self.store.ended(lease, end).await?) };
+        let lease = run.lease();
+        let close = || async { Ok(self.store.ended(lease, end.clone()).await?) };
         // When the lease is lost here, another process does the same with the same result.
         self.insist(close).await.map(drop)
     }

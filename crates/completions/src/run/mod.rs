@@ -88,7 +88,7 @@ impl Engine {
             catalogue: Catalogue::new(&settings),
             providers,
             backends: Backends::new(lanes),
-            store: Store::new(database),
+            store: Store::new(database, tasks.clone()),
             clock,
             tasks,
             funds: Funds::default(),

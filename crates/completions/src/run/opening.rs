@@ -117,9 +117,8 @@ impl Engine {
             ..run.clone()
         };
         let lease = run.lease();
-        let appended = &appended;
         let held = self
-            .insist(|| async move { Ok(self.store.running(lease, appended).await?) })
+            .insist(|| async { Ok(self.store.running(lease, appended.clone()).await?) })
             .await?;
         if held {
             Ok(running)
