@@ -117,7 +117,7 @@ impl Engine {
         let engine = Arc::clone(self);
         self.tasks.spawn("summary", async move {
             loop {
-                match engine.summarise(user_id, thread_id).await {
+                match Box::pin(engine.summarise(user_id, thread_id)).await {
                     Ok(()) => {}
                     Err(error) if is_expected(&error) => {
                         tracing::debug!(thread = %thread_id, %error, "no summary");

@@ -26,8 +26,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 pub use sea_orm_migration::MigratorTrait;
 
 pub use error::{is_unavailable, violated_unique};
-pub use sql::Sql;
 pub use settings::{Settings, SettingsError};
+pub use sql::Sql;
 
 /// Two processes that migrate the same PostgreSQL database wait for each other on this advisory lock.
 const MIGRATION_LOCK: i64 = 0x0063_6f6e_6661_6200;

@@ -8,6 +8,9 @@ use tokio::sync::oneshot;
 
 use crate::Tasks;
 
+#[cfg(test)]
+mod tests;
+
 /// What is done with a batch.
 pub trait Work: Send + Sync + 'static {
     /// One of a batch.

@@ -100,7 +100,7 @@ impl Work for Desk {
             async move {
                 match written {
                     Some(written) => Ok(written),
-                    None => within(self.take_alone(step)).await,
+                    None => Box::pin(within(self.take_alone(step))).await,
                 }
             }
         });
@@ -122,10 +122,9 @@ impl Desk {
                 Ok(Written::Appended(Box::new(exchange)))
             }
             Step::End(end) => {
-                let message =
-                    Answer::of(&self.database, end.thread_id, end.message_id, end.run_id)
-                        .end(end.fence, end.ending, now)
-                        .await?;
+                let message = Answer::of(&self.database, end.thread_id, end.message_id, end.run_id)
+                    .end(end.fence, end.ending, now)
+                    .await?;
                 Ok(Written::Ended(Box::new(message)))
             }
         }

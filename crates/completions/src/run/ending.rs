@@ -53,7 +53,10 @@ impl Engine {
         text: String,
     ) -> Result<Concluded, Error> {
         match self.finish(run, receipt, Some(text)).await {
-            Ok(Some(answer)) if answer.receipt.as_ref() == Some(&receipt.told(run)) => {
+            Ok(Some(answer))
+                if answer.state() == MessageState::from(receipt.outcome)
+                    && answer.receipt.as_ref() == Some(&receipt.told(run)) =>
+            {
                 self.settle_up(run, receipt, Some(answer)).await
             }
             // Whoever took the run over has ended it.

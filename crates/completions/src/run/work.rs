@@ -74,12 +74,11 @@ impl Engine {
             let text = quick.then(|| feed.text.clone());
             (receipt, text, self.has_room(measure, &feed.text))
         };
-        let concluded = match text {
-            Some(text) => self.complete(run, &receipt, text).await?,
-            None => {
-                self.record(run, &receipt).await?;
-                self.conclude(run, &receipt).await?
-            }
+        let concluded = if let Some(text) = text {
+            self.complete(run, &receipt, text).await?
+        } else {
+            self.record(run, &receipt).await?;
+            self.conclude(run, &receipt).await?
         };
         let thread = feed.borrow().thread();
         let (answer, balance) = (concluded.answer, concluded.balance);

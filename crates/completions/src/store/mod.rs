@@ -5,8 +5,8 @@ mod steps;
 
 use chrono::{DateTime, Utc};
 use confab_database::{Database, violated_unique};
-use confab_runtime::batches::{Batches, Size, Undone};
 use confab_runtime::Tasks;
+use confab_runtime::batches::{Batches, Size, Undone};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,

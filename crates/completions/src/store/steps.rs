@@ -6,13 +6,17 @@ use confab_database::{Database, Sql};
 use confab_runtime::batches::Work;
 use futures_util::future::join_all;
 use sea_orm::{
-    ActiveEnum, ConnAcquireErr, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Value,
+    ActiveEnum, ConnAcquireErr, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    IntoActiveModel, Value,
 };
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::run::Entity;
-use super::{Appended, Lease, Run, RunEnd, Rows, State};
+use super::{Appended, Lease, Rows, Run, RunEnd, State};
+
+#[cfg(test)]
+mod tests;
 
 /// The longest that one transaction may take: the next ones wait for it. The database limits its statements itself, so this
 /// is a connection that died without a word.
@@ -175,12 +179,12 @@ async fn update<const N: usize>(
         .value(State::Ended.to_value())
         .text(" RETURNING id, fence");
     let statement = statement.statement(transaction.get_database_backend());
-    let changed = transaction.query_all_raw(statement).await?;
+    let rows = transaction.query_all_raw(statement).await?;
     let lease = |row: &sea_orm::QueryResult| {
         Ok(Lease {
             run_id: row.try_get_by_index::<Uuid>(0)?,
             fence: row.try_get_by_index(1)?,
         })
     };
-    changed.iter().map(lease).collect()
+    rows.iter().map(lease).collect()
 }

@@ -20,6 +20,9 @@ use crate::answer::{Ending, State};
 use crate::exchange::{Destination, NewExchange};
 use crate::thread::Kind;
 
+#[cfg(test)]
+mod tests;
+
 /// What is to be written.
 #[derive(Debug)]
 pub(crate) enum Step {
