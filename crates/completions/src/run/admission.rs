@@ -50,10 +50,8 @@ impl Engine {
         };
         let own = thread.as_ref().and_then(|thread| thread.as_ref().ok());
         let own = own.and_then(|thread| self.model_of(thread).ok().flatten());
-        let trusted = own.or(named).is_some_and(|model| {
-            let asker = Asker::of(question, model);
-            self.trusted.has(asker)
-        });
+        let trusted = |model| self.trusted.has(Asker::of(question, model));
+        let trusted = own.or(named).is_some_and(trusted) && named.is_none_or(trusted);
         let user = if trusted {
             None
         } else {

@@ -9,8 +9,8 @@ use confab_runtime::Tasks;
 use confab_runtime::batches::{Batches, Size, Undone};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    UpdateMany,
+    ColumnTrait, ConnAcquireErr, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, UpdateMany,
 };
 use uuid::Uuid;
 
@@ -250,7 +250,10 @@ impl Store {
     }
 
     async fn step(&self, step: Step) -> Result<bool, DbErr> {
-        let undone = |undone: Undone| Err(DbErr::Custom(undone.to_string()));
+        let undone = |undone| match undone {
+            Undone::Busy => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
+            Undone::Broken => Err(DbErr::Custom(undone.to_string())),
+        };
         self.steps.hand_in(step).await.unwrap_or_else(undone)
     }
 }
