@@ -95,7 +95,8 @@ pub(crate) fn fill(
         used = with_summary;
     }
     let fits = newest_that_fit(messages, room - used);
-    prompt.history = messages[messages.len() - fits..].iter().map(turn).collect();
+    prompt.left_out = messages.len() - fits;
+    prompt.history = messages[prompt.left_out..].iter().map(turn).collect();
     Ok(prompt)
 }
 

@@ -117,7 +117,7 @@ impl Engine {
         let engine = Arc::clone(self);
         self.tasks.spawn("summary", async move {
             loop {
-                match engine.summarise(user_id, thread_id).await {
+                match Box::pin(engine.summarise(user_id, thread_id)).await {
                     Ok(()) => {}
                     Err(error) if is_expected(&error) => {
                         tracing::debug!(thread = %thread_id, %error, "no summary");
@@ -129,6 +129,28 @@ impl Engine {
                 }
             }
         });
+    }
+
+    /// Whether the next question finds room beside this prompt and its answer, so that nothing has to be folded yet.
+    pub(crate) fn has_room(&self, prompt: Measure, answer: &str) -> bool {
+        let exchange = 2;
+        let tokens = weight(answer).saturating_add(PROMPT_TOKENS);
+        prompt.history.saturating_add(exchange) < self.most_entries()
+            && tokens <= prompt.spare_input
+    }
+
+    /// How many of the last messages of a thread a model sees.
+    fn entries(&self) -> usize {
+        usize::try_from(self.settings.history_entries).unwrap_or(usize::MAX)
+    }
+
+    /// How many it sees at most: what has left the window is shown until there is enough of it to be folded.
+    pub(crate) fn most_entries(&self) -> usize {
+        if self.settings.summarise {
+            self.entries().saturating_mul(2)
+        } else {
+            self.entries()
+        }
     }
 
     async fn summarise(&self, user_id: Uuid, thread_id: Uuid) -> Result<(), Error> {
@@ -180,18 +202,19 @@ impl Engine {
         model: &Model,
         thread: &Thread,
     ) -> Result<Option<i64>, Error> {
-        let entries = usize::try_from(self.settings.history_entries).unwrap_or(usize::MAX);
         let fixed = PROMPT_TOKENS
             .saturating_add(weight(&thread.instructions))
             .saturating_add(weight(&thread.summary));
         let room = model.input_room().saturating_sub(fixed);
-        let newest = span.exchanges(&self.backends, entries, room).await?;
+        let most = self.most_entries();
+        let newest = span.exchanges(&self.backends, most, room).await?;
         let fits = newest_that_fit(&newest, room);
-        if fits == newest.len() && fits < entries {
+        if fits == newest.len() && fits < most {
             return Ok(None);
         }
-        Ok(match newest.len().checked_sub(fits) {
-            Some(first) if fits > 0 => Some(newest[first].seq),
+        let kept = fits.min(self.entries());
+        Ok(match newest.len().checked_sub(kept) {
+            Some(first) if kept > 0 => Some(newest[first].seq),
             _ => newest.last().map(|message| message.seq + 1),
         })
     }
@@ -210,6 +233,7 @@ impl Engine {
             instructions: INSTRUCTIONS.to_owned(),
             summary: String::new(),
             history: Vec::new(),
+            left_out: 0,
             question: String::new(),
             asked_at: self.clock.now(),
             files: Vec::new(),
@@ -295,7 +319,7 @@ impl Engine {
                 .await;
         }
         let (charged, _) = self.settle(run, &receipt).await?;
-        self.close(run, charged, false).await
+        self.close(run, &receipt, charged, false).await
     }
 
     /// Asks the model; the text is what came within the time.

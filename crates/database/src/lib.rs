@@ -7,6 +7,7 @@ mod error;
 #[cfg(feature = "scratch")]
 pub mod scratch;
 mod settings;
+mod sql;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -26,6 +27,7 @@ pub use sea_orm_migration::MigratorTrait;
 
 pub use error::{is_unavailable, violated_unique};
 pub use settings::{Settings, SettingsError};
+pub use sql::Sql;
 
 /// Two processes that migrate the same PostgreSQL database wait for each other on this advisory lock.
 const MIGRATION_LOCK: i64 = 0x0063_6f6e_6661_6200;

@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows what Confab is for, and nothing here is global: everything is handed on as an argument.
 
+pub mod batches;
 pub mod clock;
 pub mod settings;
 pub mod tasks;
@@ -10,5 +11,6 @@ pub mod telemetry;
 #[cfg(test)]
 mod tests;
 
+pub use batches::Batches;
 pub use clock::{Clock, SystemClock};
 pub use tasks::Tasks;

@@ -12,6 +12,7 @@ mod outlet;
 mod page;
 mod people;
 mod relay;
+mod scribe;
 mod service;
 mod settings;
 mod store;

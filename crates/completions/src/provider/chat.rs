@@ -107,6 +107,7 @@ impl Chat {
             instructions: String::new(),
             summary: String::new(),
             history: Vec::with_capacity(messages.len()),
+            left_out: 0,
             question: String::new(),
             asked_at: self.asked_at,
             files: Vec::new(),

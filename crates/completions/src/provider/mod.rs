@@ -41,6 +41,8 @@ pub struct Prompt {
     pub summary: String,
     /// The window of earlier messages, oldest first.
     pub history: Vec<Turn>,
+    /// How many messages before those there was no room for.
+    pub left_out: usize,
     /// What is asked.
     pub question: String,
     /// When it was asked.

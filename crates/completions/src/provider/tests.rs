@@ -24,6 +24,7 @@ pub(crate) fn prompt(question: &str) -> Prompt {
         instructions: String::new(),
         summary: String::new(),
         history: Vec::new(),
+        left_out: 0,
         question: question.to_owned(),
         asked_at: DateTime::from_timestamp(1_700_000_000, 5_000).unwrap(),
         files: Vec::new(),

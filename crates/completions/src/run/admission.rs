@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::Engine;
 use super::prompting::{Asking, Wanted};
 use super::question::{Question, Target};
+use super::trust::Asker;
 use crate::catalogue::Model;
 use crate::error::Error;
 use crate::history::Span;
@@ -43,15 +44,20 @@ impl Engine {
     /// The checks, in the order in which their refusals take precedence.
     pub(super) async fn admit(&self, question: &Question) -> Result<Admitted, Error> {
         let named = question.model(&self.catalogue)?;
-        let user = self.backends.user(question.user_id).await?;
-        if let Some(model) = named {
-            granted(&user, model)?;
-        }
-        let account = self.backends.account(question.user_id).await?;
-        if account.balance_microdollars <= 0 {
-            return Err(Error::BalanceInsufficient);
-        }
-        let place = self.place(question, named, &user).await?;
+        let thread = match &question.target {
+            Target::New(_) => None,
+            Target::Thread(id) => Some(self.backends.thread(question.user_id, *id).await),
+        };
+        let own = thread.as_ref().and_then(|thread| thread.as_ref().ok());
+        let own = own.and_then(|thread| self.model_of(thread).ok().flatten());
+        let trusted = |model| self.trusted.has(Asker::of(question, model));
+        let trusted = own.or(named).is_some_and(trusted) && named.is_none_or(trusted);
+        let user = if trusted {
+            None
+        } else {
+            Some(self.user_with_money(question, named).await?)
+        };
+        let place = self.place(question, named, user.as_ref(), thread)?;
         let files = self.files(question, place.thread_id).await?;
         let files: Vec<_> = files.into_iter().map(reference).collect();
         let asking = Asking {
@@ -79,15 +85,38 @@ impl Engine {
         })
     }
 
-    async fn place<'a>(
+    /// Who asks, if that user may, as far as can be said before the thread is known.
+    async fn user_with_money(
+        &self,
+        question: &Question,
+        named: Option<&Model>,
+    ) -> Result<User, Error> {
+        let user = self.backends.user(question.user_id).await?;
+        if let Some(model) = named {
+            granted(&user, model)?;
+        }
+        let account = self.backends.account(question.user_id).await?;
+        if account.balance_microdollars <= 0 {
+            return Err(Error::BalanceInsufficient);
+        }
+        Ok(user)
+    }
+
+    /// Without a user the model is one that may be asked.
+    fn place<'a>(
         &'a self,
         question: &Question,
         named: Option<&'a Model>,
-        user: &User,
+        user: Option<&User>,
+        thread: Option<Result<Thread, Error>>,
     ) -> Result<Place<'a>, Error> {
-        let otherwise = || named.map_or_else(|| self.first_granted(user), Ok);
-        match &question.target {
-            Target::New(new) => Ok(Place {
+        let otherwise = || match (named, user) {
+            (Some(model), _) => Ok(model),
+            (None, Some(user)) => self.first_granted(user),
+            (None, None) => Err(Error::ModelNotGranted),
+        };
+        match (&question.target, thread) {
+            (Target::New(new), _) => Ok(Place {
                 thread_id: Uuid::now_v7(),
                 model: otherwise()?,
                 instructions: new.instructions.clone(),
@@ -96,13 +125,16 @@ impl Engine {
                 last_seq: 0,
                 new_thread: Some(new.clone()),
             }),
-            Target::Thread(id) => {
-                let thread = self.backends.thread(question.user_id, *id).await?;
+            (Target::Thread(_), None) => Err(Error::ThreadNotFound),
+            (Target::Thread(id), Some(thread)) => {
+                let thread = thread?;
                 let model = match self.model_of(&thread)? {
                     Some(own) => own,
                     None => otherwise()?,
                 };
-                granted(user, model)?;
+                if let Some(user) = user {
+                    granted(user, model)?;
+                }
                 Ok(Place {
                     thread_id: *id,
                     model,

@@ -19,21 +19,29 @@ use crate::error::Error;
 use crate::provider::{Answer, Piece, ProviderError};
 use crate::store::Run;
 
-/// The first text is stored at once, then at most this often …
+/// Text is stored this long after it came …
 const CHECKPOINT_PAUSE: Duration = Duration::from_millis(250);
-/// … unless so much has come, in bytes.
+/// … or as soon as there is so much of it, in bytes.
 const CHECKPOINT_BYTES: usize = 4 * 1024;
+
+/// An answer that was read.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) read: Read,
+    /// Whether its text is in the thread. That of a quick answer is not: it goes there with its end.
+    pub(super) stored: bool,
+}
 
 impl Engine {
     /// Reads an answer until the end or the stop, into the feed and into the thread. When it returns, the provider's
-    /// stream is closed and all of the text is stored.
+    /// stream is closed and the text is stored, unless nothing of it was and it is complete.
     pub(super) async fn answer(
         &self,
         run: &Run,
         answer: Answer,
         feed: &watch::Sender<Feed>,
         stop: &CancellationToken,
-    ) -> Result<Read, Error> {
+    ) -> Result<Whole, Error> {
         let reading = pin!(async move {
             tokio::select! {
                 biased;
@@ -46,14 +54,34 @@ impl Engine {
             Either::Left((read, storing)) => {
                 feed.send_modify(|feed| feed.whole = true);
                 match storing.await {
-                    Ok(()) => Ok(read),
+                    Ok(0) if !read.is_complete() => self.store_all(run, read, feed).await,
+                    Ok(stored) => Ok(Whole {
+                        read,
+                        stored: stored > 0,
+                    }),
                     Err(error) => if_unwanted(error),
                 }
             }
             // Storing ends first only when it fails.
             Either::Right((Err(error), _)) => if_unwanted(error),
-            Either::Right((Ok(()), _)) => Err(Error::Interrupted),
+            Either::Right((Ok(_), _)) => Err(Error::Interrupted),
         }
+    }
+
+    /// What came of an answer that was cut before any of it was stored.
+    async fn store_all(
+        &self,
+        run: &Run,
+        read: Read,
+        feed: &watch::Sender<Feed>,
+    ) -> Result<Whole, Error> {
+        let text = feed.borrow().text.clone();
+        if !text.is_empty()
+            && let Err(error) = self.checkpoint(run, 0, text).await
+        {
+            return if_unwanted(error);
+        }
+        Ok(Whole { read, stored: true })
     }
 
     async fn read(&self, mut answer: Answer, feed: &watch::Sender<Feed>) -> Read {
@@ -90,27 +118,27 @@ impl Engine {
         added.len() == text.len()
     }
 
-    /// Keeps the thread's text up to date until all of it is stored.
-    async fn store_text(&self, run: &Run, mut feed: watch::Receiver<Feed>) -> Result<(), Error> {
+    /// Keeps the thread's text up to date until all of it is stored, and says how much that is. What was all there before
+    /// anything was stored is left as it is.
+    async fn store_text(&self, run: &Run, mut feed: watch::Receiver<Feed>) -> Result<usize, Error> {
         let mut stored = 0;
         loop {
-            let (text, whole) = {
+            let some = feed.wait_for(|feed| feed.whole || feed.text.len() > stored);
+            some.await.map_err(|_| Error::Interrupted)?;
+            let full = stored + CHECKPOINT_BYTES;
+            let enough = feed.wait_for(|feed| feed.whole || feed.text.len() >= full);
+            // Whether it was the time or the text that ended the pause shows in the feed.
+            let _ = timeout(CHECKPOINT_PAUSE, enough).await;
+            let text = {
                 let feed = feed.borrow_and_update();
-                (feed.text[stored..].to_owned(), feed.whole)
+                if feed.whole && (stored == 0 || feed.text.len() == stored) {
+                    return Ok(stored);
+                }
+                feed.text[stored..].to_owned()
             };
-            if !text.is_empty() {
-                let length = text.len();
-                self.checkpoint(run, stored, text).await?;
-                stored += length;
-                let full = stored + CHECKPOINT_BYTES;
-                let more = feed.wait_for(|feed| feed.whole || feed.text.len() >= full);
-                // Whether it was the time or the text that ended the pause shows in the feed.
-                let _ = timeout(CHECKPOINT_PAUSE, more).await;
-            } else if whole {
-                return Ok(());
-            } else if feed.changed().await.is_err() {
-                return Err(Error::Interrupted);
-            }
+            let length = text.len();
+            self.checkpoint(run, stored, text).await?;
+            stored += length;
         }
     }
 
@@ -136,9 +164,12 @@ impl Engine {
 }
 
 /// A thread that was removed wants no more text.
-fn if_unwanted(error: Error) -> Result<Read, Error> {
+fn if_unwanted(error: Error) -> Result<Whole, Error> {
     match error.reason() {
-        Some(reason) if GONE.contains(&reason) => Ok(Read::Unwanted),
+        Some(reason) if GONE.contains(&reason) => Ok(Whole {
+            read: Read::Unwanted,
+            stored: true,
+        }),
         Some(Reason::StaleWrite) => Err(Error::Interrupted),
         _ => Err(error),
     }

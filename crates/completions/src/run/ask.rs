@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Engine;
 use super::admission::Admitted;
+use super::answer::Whole;
 use super::cancel::Entered;
 use super::feed::{Feed, Follower};
 use super::opening::Opened;
@@ -188,7 +189,11 @@ impl Engine {
                 self.see_through(run, routed, measure, feed, &entered.stop)
                     .await
             }
-            Err(read) => self.wind_up(&run, &model, measure, read, feed).await,
+            Err(read) => {
+                let stored = true;
+                let nothing = Whole { read, stored };
+                self.wind_up(&run, &model, measure, nothing, feed).await
+            }
         }
     }
 

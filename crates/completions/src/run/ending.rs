@@ -9,7 +9,7 @@ use super::Engine;
 use super::receipt::Receipt;
 use crate::error::Error;
 use crate::history::Span;
-use crate::store::{Failure, Run, State};
+use crate::store::{Failure, Run, RunEnd, State};
 
 /// A run that is over.
 pub(super) struct Concluded {
@@ -40,14 +40,49 @@ impl Engine {
 
     /// Carries out what the receipt says: in the thread, in the account, in the row.
     pub(super) async fn conclude(&self, run: &Run, receipt: &Receipt) -> Result<Concluded, Error> {
-        let answer = self.finish(run, receipt).await?;
+        let answer = self.finish(run, receipt, None).await?;
+        self.settle_up(run, receipt, answer).await
+    }
+
+    /// Ends an answer of which nothing is stored yet: with its text the thread gets the receipt, and that decides how the
+    /// run ended.
+    pub(super) async fn complete(
+        &self,
+        run: &Run,
+        receipt: &Receipt,
+        text: String,
+    ) -> Result<Concluded, Error> {
+        match self.finish(run, receipt, Some(text)).await {
+            Ok(Some(answer))
+                if answer.state() == MessageState::from(receipt.outcome)
+                    && answer.receipt.as_ref() == Some(&receipt.told(run)) =>
+            {
+                self.settle_up(run, receipt, Some(answer)).await
+            }
+            // Whoever took the run over has ended it.
+            Ok(Some(_)) => Err(Error::Interrupted),
+            Ok(None) => {
+                self.record(run, receipt).await?;
+                self.settle_up(run, receipt, None).await
+            }
+            Err(error) if error.reason() == Some(Reason::StaleWrite) => Err(Error::Interrupted),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn settle_up(
+        &self,
+        run: &Run,
+        receipt: &Receipt,
+        answer: Option<Message>,
+    ) -> Result<Concluded, Error> {
         let (charged, balance) = self.settle(run, receipt).await?;
         let thread_removed = match &answer {
             None => true,
             Some(answer) => self.tidy(run, receipt, answer).await,
         };
         let run = receipt.ending(run, charged, self.clock.now());
-        self.close(&run, charged, thread_removed).await?;
+        self.close(&run, receipt, charged, thread_removed).await?;
         Ok(Concluded {
             answer,
             run,
@@ -55,14 +90,19 @@ impl Engine {
         })
     }
 
-    async fn finish(&self, run: &Run, receipt: &Receipt) -> Result<Option<Message>, Error> {
+    async fn finish(
+        &self,
+        run: &Run,
+        receipt: &Receipt,
+        content: Option<String>,
+    ) -> Result<Option<Message>, Error> {
         let request = FinishRequest {
             thread_id: run.thread_id.to_string(),
             message_id: run.answer_id.unwrap_or_default(),
             run_id: run.id.to_string(),
             fence: run.fence,
             state: MessageState::from(receipt.outcome).into(),
-            content: None,
+            content,
             receipt: Some(receipt.told(run)),
             model: run.model.clone(),
         };
@@ -87,11 +127,18 @@ impl Engine {
     pub(crate) async fn close(
         &self,
         run: &Run,
+        receipt: &Receipt,
         charged: i64,
         forget_key: bool,
     ) -> Result<(), Error> {
-        let (lease, now) = (run.lease(), self.clock.now());
-        let close = || async move { Ok(self.store.ended(lease, charged, forget_key, now).await?) };
+        let end = RunEnd {
+            receipt: receipt.clone(),
+            charged,
+            forget_key,
+            at: self.clock.now(),
+        };
+        let lease = run.lease();
+        let close = || async { Ok(self.store.ended(lease, end.clone()).await?) };
         // When the lease is lost here, another process does the same with the same result.
         self.insist(close).await.map(drop)
     }
@@ -135,7 +182,7 @@ impl Engine {
                 answer_id: Some(answer.id),
                 ..run.clone()
             };
-            self.finish(&run, &receipt).await?;
+            self.finish(&run, &receipt, None).await?;
         }
         self.settle(run, &receipt).await.map(drop)
     }

@@ -31,6 +31,7 @@ mod receipt;
 mod replay;
 mod restart;
 mod telling;
+mod trust;
 mod work;
 
 use std::sync::Arc;
@@ -51,6 +52,7 @@ use crate::summary;
 use cancel::UnderWay;
 use feed::Feeds;
 pub(crate) use receipt::{Measure, Read, Receipt};
+use trust::Trusted;
 
 /// Asks models and keeps account of it.
 pub(crate) struct Engine {
@@ -67,6 +69,7 @@ pub(crate) struct Engine {
     /// This process, in the rows it holds.
     owner: Uuid,
     feeds: Feeds,
+    trusted: Trusted,
     under_way: UnderWay,
     /// Places for runs that are begun anew.
     anew: Semaphore,
@@ -88,13 +91,14 @@ impl Engine {
             catalogue: Catalogue::new(&settings),
             providers,
             backends: Backends::new(lanes),
-            store: Store::new(database),
+            store: Store::new(database, tasks.clone()),
             clock,
             tasks,
             funds: Funds::default(),
             summarising: summary::UnderWay::default(),
             owner: Uuid::new_v4(),
             feeds: Feeds::default(),
+            trusted: Trusted::default(),
             under_way: UnderWay::default(),
             anew: Semaphore::new(ANEW),
             settings,

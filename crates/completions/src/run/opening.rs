@@ -16,6 +16,7 @@ use super::admission::Admitted;
 use super::ask::turns;
 use super::cancel::Entered;
 use super::question::Question;
+use super::trust::Asker;
 use super::work::stopped;
 use crate::catalogue::Model;
 use crate::error::Error;
@@ -49,9 +50,12 @@ impl Engine {
         question: &Question,
         entered: &Entered,
     ) -> Result<Opened, Error> {
+        let asker = Asker::of(question, &admitted.prompt.model);
         let turn = self
             .reserve_in_turn(run, &admitted, question.open_limit, entered)
-            .await?;
+            .await
+            .inspect(|_| self.trusted.add(asker))
+            .inspect_err(|_| self.trusted.remove(asker))?;
         stopped(&entered.stop)?;
         let reserved = turn.reserved;
         let admitted = if turn.context_has_changed {
@@ -117,9 +121,8 @@ impl Engine {
             ..run.clone()
         };
         let lease = run.lease();
-        let appended = &appended;
         let held = self
-            .insist(|| async move { Ok(self.store.running(lease, appended).await?) })
+            .insist(|| async { Ok(self.store.running(lease, appended.clone()).await?) })
             .await?;
         if held {
             Ok(running)

@@ -46,6 +46,7 @@ impl Engine {
             instructions: join(asking.instructions),
             summary: String::new(),
             history: Vec::new(),
+            left_out: 0,
             question: String::new(),
             asked_at: self.clock.now(),
             files: Vec::new(),
@@ -87,8 +88,7 @@ impl Engine {
         if span.before_seq <= 1 {
             return Ok(Vec::new());
         }
-        let entries = usize::try_from(self.settings.history_entries).unwrap_or(usize::MAX);
-        span.exchanges(&self.backends, entries, model.input_room())
+        span.exchanges(&self.backends, self.most_entries(), model.input_room())
             .await
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use confab_rpc::Reason;
-use confab_rpc::threads::Exchange;
+use confab_rpc::threads::{Exchange, Message};
 use futures_util::StreamExt;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -100,7 +100,7 @@ impl Engine {
         }
     }
 
-    /// Ends a run as far as it got: its text is kept, and charged for.
+    /// Ends a run as far as it got: its text is kept, and charged for. What has ended in its thread has ended so.
     pub(super) async fn cut_short(
         &self,
         run: &Run,
@@ -115,10 +115,13 @@ impl Engine {
             agent_token_hash: None,
         };
         let run = self.start(run, appended).await?;
-        let text = self.last_text(&run).await?;
+        let answer = self.last_answer(&run).await?;
+        if let Some(receipt) = Receipt::of_answer(&answer) {
+            return self.conclude(&run, &receipt).await.map(drop);
+        }
         let model = self.catalogue.by_id(run.model_id);
         let prompt_tokens = u32::try_from(run.prompt_tokens).unwrap_or(u32::MAX);
-        let receipt = Receipt::cut_short(model, prompt_tokens, &text, failure);
+        let receipt = Receipt::cut_short(model, prompt_tokens, &answer.content, failure);
         let receipt = receipt.timed(&run, None, self.clock.now());
         self.record(&run, &receipt).await?;
         self.conclude(&run, &receipt).await.map(drop)
@@ -126,7 +129,7 @@ impl Engine {
 
     /// What is stored of the answer, after which nothing more is stored: from here on the thread knows the fence and
     /// refuses whoever had the run before.
-    async fn last_text(&self, run: &Run) -> Result<String, Error> {
+    async fn last_answer(&self, run: &Run) -> Result<Message, Error> {
         match self.checkpoint(run, 0, String::new()).await {
             Ok(()) => {}
             // It has ended already, or it was removed.
@@ -138,7 +141,7 @@ impl Engine {
         }
         let exchange = self.insist(|| self.exchange_of(run)).await?;
         let answer = exchange.and_then(|exchange| exchange.answer);
-        Ok(answer.unwrap_or_default().content)
+        Ok(answer.unwrap_or_default())
     }
 
     async fn end_without_thread(&self, run: &Run) -> Result<(), Error> {
@@ -149,7 +152,8 @@ impl Engine {
 
     /// A summary that was not written is not charged for, nor a chat whose end nobody wrote down; one that was, is.
     async fn end_summary(&self, run: &Run) -> Result<(), Error> {
-        let (charged, _) = self.settle(run, &Receipt::of(run)).await?;
-        self.close(run, charged, false).await
+        let receipt = Receipt::of(run);
+        let (charged, _) = self.settle(run, &receipt).await?;
+        self.close(run, &receipt, charged, false).await
     }
 }

@@ -1,7 +1,7 @@
 //! What an answer came to: how it ended, and what is charged for it.
 
 use chrono::{DateTime, Utc};
-use confab_rpc::threads::AnswerReceipt;
+use confab_rpc::threads::{AnswerReceipt, Message, MessageState};
 
 use super::without_nul;
 use crate::catalogue::{Model, estimate_tokens};
@@ -26,6 +26,13 @@ pub(crate) enum Read {
     Cancelled,
 }
 
+impl Read {
+    /// Whether it is all of the answer.
+    pub(crate) fn is_complete(&self) -> bool {
+        matches!(self, Self::Ended(_) | Self::Full)
+    }
+}
+
 /// What was asked, as far as it matters for the price.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Measure {
@@ -35,14 +42,26 @@ pub(crate) struct Measure {
     pub(crate) most_input: u32,
     /// What it was allowed to write.
     pub(crate) most_output: u32,
+    /// Messages of the conversation before the question.
+    pub(crate) history: usize,
+    /// What the model could have read beside this prompt; 0 when a message was left out.
+    pub(crate) spare_input: u32,
 }
 
 impl Measure {
     pub(crate) fn of(prompt: &Prompt) -> Self {
+        let estimated_input = prompt.estimated_tokens();
+        let room = if prompt.left_out == 0 {
+            prompt.model.input_room()
+        } else {
+            0
+        };
         Self {
-            estimated_input: prompt.estimated_tokens(),
+            estimated_input,
             most_input: prompt.most_tokens(),
             most_output: prompt.max_output_tokens,
+            history: prompt.history.len(),
+            spare_input: room.saturating_sub(estimated_input),
         }
     }
 }
@@ -159,6 +178,32 @@ impl Receipt {
             first_token_ms: tokens(run.first_token_ms),
             duration_ms: tokens(run.duration_ms),
         }
+    }
+
+    /// Of an answer that has ended in its thread; `None`: it has not, or nobody wrote down what it took.
+    pub(crate) fn of_answer(answer: &Message) -> Option<Self> {
+        let (outcome, failure) = match answer.state() {
+            MessageState::Complete => (Outcome::Complete, None),
+            MessageState::Interrupted => (Outcome::Interrupted, Some(Failure::Interrupted)),
+            MessageState::Failed => (Outcome::Failed, Some(Failure::Provider)),
+            MessageState::Cancelled => (Outcome::Cancelled, Some(Failure::Cancelled)),
+            MessageState::Streaming | MessageState::Deleted | MessageState::Unspecified => {
+                return None;
+            }
+        };
+        let told = answer.receipt.clone()?;
+        Some(Self {
+            outcome,
+            failure,
+            finish_reason: Some(told.finish_reason).filter(|word| !word.is_empty()),
+            first_token_ms: told.first_token_ms,
+            duration_ms: told.duration_ms,
+            ..Self::complete(
+                told.input_tokens,
+                told.output_tokens,
+                told.cost_microdollars,
+            )
+        })
     }
 
     /// As the thread keeps it.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use confab_rpc::Reason;
-use confab_rpc::threads::{CheckpointRequest, Exchange, Message};
+use confab_rpc::threads::{CheckpointRequest, Exchange, Message, MessageState};
 
 use super::Engine;
 use super::cancel::Entered;
@@ -65,6 +65,9 @@ impl Engine {
         let Some(exchange) = self.exchange_of(run).await? else {
             return self.end(run).await;
         };
+        if exchange.answer.as_ref().is_some_and(has_ended) {
+            return self.cut_short(run, exchange, Failure::Interrupted).await;
+        }
         let (exchange, prompt) = match self.rebuild(run, exchange.clone()).await {
             Ok(rebuilt) => rebuilt,
             Err(error) if error.may_pass() => return Err(error),
@@ -209,6 +212,11 @@ impl Engine {
             ..run.clone()
         }))
     }
+}
+
+/// It was whole, and its process died before the rest was done.
+fn has_ended(answer: &Message) -> bool {
+    answer.state() != MessageState::Streaming
 }
 
 fn without_text(answer: Message) -> Message {

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::answer::Whole;
 use super::feed::{self, Feed};
 use super::receipt::{Measure, Read, Receipt};
 use super::telling::last_word;
@@ -48,8 +49,8 @@ impl Engine {
             answer,
         } = routed;
         let run = self.answered_by(run, &model, &provider).await?;
-        let read = self.answer(&run, answer, feed, stop).await?;
-        self.wind_up(&run, &model, measure, read, feed).await
+        let whole = self.answer(&run, answer, feed, stop).await?;
+        self.wind_up(&run, &model, measure, whole, feed).await
     }
 
     /// Ends a run, and tells its followers.
@@ -58,24 +59,32 @@ impl Engine {
         run: &Run,
         model: &Model,
         measure: Measure,
-        read: Read,
+        whole: Whole,
         feed: &watch::Sender<Feed>,
     ) -> Result<(), Error> {
-        let receipt = {
+        let Whole { read, stored } = whole;
+        let quick = read.is_complete() && !stored;
+        let (receipt, text, has_room) = {
             let feed = feed.borrow();
-            Receipt::new(model, measure, &feed.text, read).timed(
+            let receipt = Receipt::new(model, measure, &feed.text, read).timed(
                 run,
                 feed.first_text_at,
                 self.clock.now(),
-            )
+            );
+            let text = quick.then(|| feed.text.clone());
+            (receipt, text, self.has_room(measure, &feed.text))
         };
-        self.record(run, &receipt).await?;
-        let concluded = self.conclude(run, &receipt).await?;
+        let concluded = if let Some(text) = text {
+            self.complete(run, &receipt, text).await?
+        } else {
+            self.record(run, &receipt).await?;
+            self.conclude(run, &receipt).await?
+        };
         let thread = feed.borrow().thread();
         let (answer, balance) = (concluded.answer, concluded.balance);
         feed::end(feed, last_word(&concluded.run, thread, answer, balance));
         // Who has the conversation read as it is stored has no use for a summary.
-        if receipt.failure.is_none() && !run.stored {
+        if receipt.failure.is_none() && !run.stored && !has_room {
             self.summarise_later(run.user_id, run.thread_id);
         }
         Ok(())

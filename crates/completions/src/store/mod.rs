@@ -1,13 +1,16 @@
 //! Where runs are kept. What a run is and what becomes of it is decided in [`crate::run`].
 
 mod run;
+mod steps;
 
 use chrono::{DateTime, Utc};
 use confab_database::{Database, violated_unique};
+use confab_runtime::Tasks;
+use confab_runtime::batches::{Batches, Size, Undone};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    UpdateMany,
+    ColumnTrait, ConnAcquireErr, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, UpdateMany,
 };
 use uuid::Uuid;
 
@@ -16,6 +19,7 @@ pub(crate) use run::{Failure, Model as Run, Outcome, Purpose, State};
 
 use crate::catalogue::Model;
 use crate::run::Receipt;
+use steps::{Step, Steps};
 
 /// The right to change a run, for as long as nobody raised the fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +29,7 @@ pub(crate) struct Lease {
 }
 
 /// What is known of a run when its exchange is in the thread.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Appended {
     pub(crate) answer_id: i64,
     pub(crate) answer_seq: i64,
@@ -33,31 +37,54 @@ pub(crate) struct Appended {
     pub(crate) agent_token_hash: Option<Vec<u8>>,
 }
 
+/// The last that is known of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct RunEnd {
+    pub(crate) receipt: Receipt,
+    /// What the account was charged in the end.
+    pub(crate) charged: i64,
+    /// The caller's key is free again.
+    pub(crate) forget_key: bool,
+    pub(crate) at: DateTime<Utc>,
+}
+
+/// Steps that wait; more are refused.
+const QUEUE: usize = 4096;
+/// Steps in one transaction.
+const BATCH: usize = 64;
+
 /// The runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     database: Database,
+    steps: Batches<Steps>,
 }
 
 impl Store {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+    pub(crate) fn new(database: Database, tasks: Tasks) -> Self {
+        let size = Size {
+            queue: QUEUE,
+            batch: BATCH,
+        };
+        Self {
+            steps: Batches::new(Steps(database.clone()), "runs", size, tasks),
+            database,
+        }
     }
 
     /// Writes a new run; false when its user has another run with the same `client_msg_id`.
     pub(crate) async fn insert(&self, run: Run) -> Result<bool, DbErr> {
-        let inserted = Entity::insert(run.into_active_model())
-            .exec_without_returning(self.database.write())
-            .await;
-        match inserted {
-            Ok(_) => Ok(true),
-            Err(error)
-                if violated_unique(&error).is_some_and(|what| what.contains("client_msg_id")) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
+        self.step(Step::Insert(Box::new(run))).await
+    }
+
+    /// The exchange is in the thread; false when the lease is lost.
+    pub(crate) async fn running(&self, lease: Lease, appended: Appended) -> Result<bool, DbErr> {
+        self.step(Step::Running(lease, appended)).await
+    }
+
+    /// Nothing is left to do; false when the lease is lost.
+    pub(crate) async fn ended(&self, lease: Lease, end: RunEnd) -> Result<bool, DbErr> {
+        self.step(Step::Ended(lease, end)).await
     }
 
     /// How far a run is, and which attempt's text is in the thread.
@@ -134,75 +161,14 @@ impl Store {
             .await
     }
 
-    /// The exchange is in the thread; false when the lease is lost.
-    pub(crate) async fn running(&self, lease: Lease, appended: &Appended) -> Result<bool, DbErr> {
-        let update = held(lease)
-            .col_expr(Column::State, Expr::value(State::Running))
-            .col_expr(Column::AnswerId, Expr::value(appended.answer_id))
-            .col_expr(Column::AnswerSeq, Expr::value(appended.answer_seq))
-            .col_expr(
-                Column::ReservedMicrodollars,
-                Expr::value(appended.reserved_microdollars),
-            )
-            .col_expr(
-                Column::AgentTokenHash,
-                Expr::value(appended.agent_token_hash.clone()),
-            );
-        self.apply(update).await
-    }
-
     /// Outcome and cost are known; false when the lease is lost. The agent's token ends here.
     pub(crate) async fn answered(&self, lease: Lease, receipt: &Receipt) -> Result<bool, DbErr> {
-        let update = held(lease)
+        let update = told(held(lease), receipt)
             .col_expr(Column::State, Expr::value(State::Answered))
-            .col_expr(Column::Outcome, Expr::value(receipt.outcome))
-            .col_expr(Column::Failure, Expr::value(receipt.failure))
-            .col_expr(Column::Error, Expr::value(receipt.error.clone()))
-            .col_expr(
-                Column::InputTokens,
-                Expr::value(i64::from(receipt.input_tokens)),
-            )
-            .col_expr(
-                Column::OutputTokens,
-                Expr::value(i64::from(receipt.output_tokens)),
-            )
             .col_expr(
                 Column::CostMicrodollars,
                 Expr::value(receipt.cost_microdollars),
-            )
-            .col_expr(
-                Column::FinishReason,
-                Expr::value(receipt.finish_reason.clone()),
-            )
-            .col_expr(
-                Column::FirstTokenMs,
-                Expr::value(i64::from(receipt.first_token_ms)),
-            )
-            .col_expr(
-                Column::DurationMs,
-                Expr::value(i64::from(receipt.duration_ms)),
             );
-        self.apply(update).await
-    }
-
-    /// Nothing is left to do; false when the lease is lost. `charged` is what the account was charged in the end; with
-    /// `forget_key` the caller's key is free again.
-    pub(crate) async fn ended(
-        &self,
-        lease: Lease,
-        charged: i64,
-        forget_key: bool,
-        now: DateTime<Utc>,
-    ) -> Result<bool, DbErr> {
-        let mut update = held(lease)
-            .col_expr(Column::State, Expr::value(State::Ended))
-            .col_expr(Column::CostMicrodollars, Expr::value(charged))
-            .col_expr(Column::EndedAt, Expr::value(now))
-            .col_expr(Column::Parameters, Expr::value(None::<String>))
-            .col_expr(Column::Instructions, Expr::value(None::<String>));
-        if forget_key {
-            update = update.col_expr(Column::ClientMsgId, Expr::value(None::<String>));
-        }
         self.apply(update).await
     }
 
@@ -280,8 +246,72 @@ impl Store {
     }
 
     async fn apply(&self, update: UpdateMany<Entity>) -> Result<bool, DbErr> {
-        Ok(update.exec(self.database.write()).await?.rows_affected > 0)
+        apply(&self.database, update).await
     }
+
+    async fn step(&self, step: Step) -> Result<bool, DbErr> {
+        let undone = |undone| match undone {
+            Undone::Busy => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
+            Undone::Broken => Err(DbErr::Custom(undone.to_string())),
+        };
+        self.steps.hand_in(step).await.unwrap_or_else(undone)
+    }
+}
+
+/// Single runs, where steps of several cannot be taken together.
+struct Rows<'a>(&'a Database);
+
+impl Rows<'_> {
+    /// Writes a new run; false when its user has another run with the same `client_msg_id`.
+    async fn insert(&self, run: Run) -> Result<bool, DbErr> {
+        let inserted = Entity::insert(run.into_active_model())
+            .exec_without_returning(self.0.write())
+            .await;
+        match inserted {
+            Ok(_) => Ok(true),
+            Err(error)
+                if violated_unique(&error).is_some_and(|what| what.contains("client_msg_id")) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The exchange is in the thread; false when the lease is lost.
+    async fn running(&self, lease: Lease, appended: &Appended) -> Result<bool, DbErr> {
+        let update = held(lease)
+            .col_expr(Column::State, Expr::value(State::Running))
+            .col_expr(Column::AnswerId, Expr::value(appended.answer_id))
+            .col_expr(Column::AnswerSeq, Expr::value(appended.answer_seq))
+            .col_expr(
+                Column::ReservedMicrodollars,
+                Expr::value(appended.reserved_microdollars),
+            )
+            .col_expr(
+                Column::AgentTokenHash,
+                Expr::value(appended.agent_token_hash.clone()),
+            );
+        apply(self.0, update).await
+    }
+
+    /// Nothing is left to do; false when the lease is lost.
+    async fn ended(&self, lease: Lease, end: &RunEnd) -> Result<bool, DbErr> {
+        let mut update = told(held(lease), &end.receipt)
+            .col_expr(Column::State, Expr::value(State::Ended))
+            .col_expr(Column::CostMicrodollars, Expr::value(end.charged))
+            .col_expr(Column::EndedAt, Expr::value(end.at))
+            .col_expr(Column::Parameters, Expr::value(None::<String>))
+            .col_expr(Column::Instructions, Expr::value(None::<String>));
+        if end.forget_key {
+            update = update.col_expr(Column::ClientMsgId, Expr::value(None::<String>));
+        }
+        apply(self.0, update).await
+    }
+}
+
+async fn apply(database: &Database, update: UpdateMany<Entity>) -> Result<bool, DbErr> {
+    Ok(update.exec(database.write()).await?.rows_affected > 0)
 }
 
 /// An update of a run under a lease.
@@ -290,4 +320,21 @@ fn held(lease: Lease) -> UpdateMany<Entity> {
         .filter(Column::Id.eq(lease.run_id))
         .filter(Column::Fence.eq(lease.fence))
         .filter(Column::State.ne(State::Ended))
+}
+
+/// With what a receipt says, but for the cost.
+fn told(update: UpdateMany<Entity>, receipt: &Receipt) -> UpdateMany<Entity> {
+    let tokens = |count: u32| Expr::value(i64::from(count));
+    update
+        .col_expr(Column::Outcome, Expr::value(receipt.outcome))
+        .col_expr(Column::Failure, Expr::value(receipt.failure))
+        .col_expr(Column::Error, Expr::value(receipt.error.clone()))
+        .col_expr(Column::InputTokens, tokens(receipt.input_tokens))
+        .col_expr(Column::OutputTokens, tokens(receipt.output_tokens))
+        .col_expr(
+            Column::FinishReason,
+            Expr::value(receipt.finish_reason.clone()),
+        )
+        .col_expr(Column::FirstTokenMs, tokens(receipt.first_token_ms))
+        .col_expr(Column::DurationMs, tokens(receipt.duration_ms))
 }

@@ -38,24 +38,39 @@ impl End {
     }
 }
 
-/// Houses that give up at once, and houses that ask anew.
-async fn both_ways() -> Vec<(&'static str, House)> {
+type Step = (&'static str, When, End);
+
+/// Houses that give up at once, and houses that ask anew, with answers of both kinds.
+async fn all_ways() -> Vec<(&'static str, &'static [Step], House)> {
     let mut houses = Vec::new();
     for restarts in RESTARTS {
-        let both = House::both_with(&[("restarts", restarts)]).await;
-        houses.extend(both.into_iter().map(|house| (restarts, house)));
+        for (behaviour, steps) in [("echo", &STEPS[..]), ("slow", &SLOW_STEPS)] {
+            let settings = [
+                ("restarts", restarts),
+                ("providers.scripted.behaviour", behaviour),
+            ];
+            let both = House::both_with(&settings).await;
+            houses.extend(both.into_iter().map(|house| (restarts, steps, house)));
+        }
     }
     houses
 }
 
-const STEPS: [(&str, When, End); 12] = [
+/// An answer that takes a while is stored piece by piece.
+const SLOW_STEPS: [Step; 4] = [
+    ("Checkpoint", When::Before, End::Silent),
+    ("Checkpoint", When::After, End::Partial),
+    ("Finish", When::Before, End::Whole),
+    ("Finish", When::After, End::Whole),
+];
+
+/// A quick answer goes into the thread with its end.
+const STEPS: [Step; 10] = [
     ("Reserve", When::Before, End::Nothing),
     ("Reserve", When::After, End::Nothing),
     ("AppendExchange", When::Before, End::Nothing),
     ("AppendExchange", When::After, End::Silent),
-    ("Checkpoint", When::Before, End::Silent),
-    ("Checkpoint", When::After, End::Partial),
-    ("Finish", When::Before, End::Whole),
+    ("Finish", When::Before, End::Silent),
     ("Finish", When::After, End::Whole),
     ("Settle", When::Before, End::Whole),
     ("Settle", When::After, End::Whole),
@@ -128,8 +143,8 @@ fn check_again(again: Result<Answered, Fault>, end: End) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_ends_once_wherever_its_process_dies() {
-    for (restarts, house) in both_ways().await {
-        for (method, when, end) in STEPS {
+    for (restarts, steps, house) in all_ways().await {
+        for &(method, when, end) in steps {
             let end = end.with(restarts);
             let step = format!("killed {when:?} {method}");
             let ann = house.user(DOLLAR, &[LLAMA]).await;
@@ -157,8 +172,8 @@ async fn a_run_ends_once_wherever_its_process_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_wakes_up_too_late_changes_nothing() {
-    for (restarts, house) in both_ways().await {
-        for (method, when, end) in STEPS {
+    for (restarts, steps, house) in all_ways().await {
+        for &(method, when, end) in steps {
             let end = end.with(restarts);
             let step = format!("stood still {when:?} {method}");
             let ann = house.user(DOLLAR, &[LLAMA]).await;

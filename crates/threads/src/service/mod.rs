@@ -15,6 +15,7 @@ use sea_orm::DbBackend;
 use tonic::service::Routes;
 
 use self::sends::Places;
+use crate::scribe::Scribe;
 use crate::writers::Writers;
 use crate::{Outlet, Settings};
 
@@ -23,6 +24,7 @@ use crate::{Outlet, Settings};
 pub struct Service {
     database: Database,
     writers: Writers,
+    scribe: Scribe,
     places: Arc<Places>,
     outlet: Arc<dyn Outlet>,
     clock: Arc<dyn Clock>,
@@ -46,6 +48,7 @@ impl Service {
         };
         Self {
             writers: Writers::open(count, &database, &outlet, &clock, &tasks),
+            scribe: Scribe::new(database.clone(), Arc::clone(&clock), tasks.clone()),
             database,
             places: Arc::default(),
             outlet,

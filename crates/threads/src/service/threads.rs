@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 
 use super::Service;
 use crate::error::Error;
+use crate::store::steps::AnswerEnd;
 use crate::store::{self, Answer, Threads};
 use crate::{decode, encode, page, text};
 
@@ -98,13 +99,14 @@ impl threads_server::Threads for Service {
             Some(_) => decode::user(&request.user_id)?,
             None => decode::visitor(&request.user_id)?,
         };
-        let (threads, now) = (Threads::of(&self.database, user), self.clock.now());
         let exchange = if request.answer_only {
             let new = decode::new_answer(request)?;
-            threads.append_answer(&new, now).await?
+            Threads::of(&self.database, user)
+                .append_answer(&new, self.clock.now())
+                .await?
         } else {
             let new = decode::new_exchange(request)?;
-            threads.append(&new, now).await?
+            self.scribe.append(user, new).await?
         };
         Ok(Response::new(exchange.into()))
     }
@@ -126,10 +128,14 @@ impl threads_server::Threads for Service {
         let request = request.into_inner();
         let (thread, run) = decode::answer(&request.thread_id, &request.run_id)?;
         let (message_id, fence) = (request.message_id, request.fence);
-        let ending = decode::ending(request)?;
-        let message = Answer::of(&self.database, thread, message_id, run)
-            .end(fence, ending, self.clock.now())
-            .await?;
+        let end = AnswerEnd {
+            thread_id: thread,
+            message_id,
+            run_id: run,
+            fence,
+            ending: decode::ending(request)?,
+        };
+        let message = self.scribe.end(end).await?;
         Ok(Response::new(encode::message(thread, message)))
     }
 

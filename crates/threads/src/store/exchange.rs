@@ -82,7 +82,7 @@ impl Threads<'_> {
         }))
     }
 
-    fn question(
+    pub(super) fn question(
         &self,
         thread: &thread::Model,
         new: &NewExchange,
@@ -97,7 +97,7 @@ impl Threads<'_> {
         }
     }
 
-    fn answer(
+    pub(super) fn answer(
         &self,
         thread: &thread::Model,
         question: &message::Model,

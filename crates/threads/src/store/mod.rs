@@ -15,6 +15,7 @@ mod log;
 pub(crate) mod member;
 pub(crate) mod message;
 pub(crate) mod people;
+pub(crate) mod steps;
 pub(crate) mod thread;
 
 use chrono::{DateTime, Utc};

@@ -10,6 +10,8 @@ const MEASURE: Measure = Measure {
     estimated_input: 100,
     most_input: 300,
     most_output: 50,
+    history: 0,
+    spare_input: 0,
 };
 const TEXT: &str = "Twelve bytes";
 

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use confab_database::Database;
+use confab_database::{Database, Sql};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
 };
 use uuid::Uuid;
 
-use super::sql::Sql;
 use super::{Stored, conversation, entry, joined, read};
 use crate::error::Error;
 use crate::people::Pair;

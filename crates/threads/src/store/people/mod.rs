@@ -12,7 +12,6 @@ mod history;
 pub(crate) mod log;
 mod membership;
 pub(crate) mod places;
-mod sql;
 pub(crate) mod tails;
 
 use std::collections::HashMap;

@@ -6,7 +6,7 @@ mod threads;
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use confab_database::{Database, violated_unique};
+use confab_database::{Database, Sql, violated_unique};
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{
     ColumnTrait, ConnAcquireErr, ConnectionTrait, DatabaseTransaction, DbErr, FromQueryResult,
@@ -14,7 +14,6 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::sql::Sql;
 use super::{Joined, Stored, announce, entry, joined, read};
 use crate::error::Error;
 use crate::people::{Known, Marker, NewEntry, Pair, Place};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use confab_database::Sql;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Value};
 
 use super::Batch;
@@ -9,7 +10,6 @@ use crate::answer::State;
 use crate::exchange::AuthorKind;
 use crate::people::NewEntry;
 use crate::store::message::Attachments;
-use crate::store::people::sql::Sql;
 use crate::store::people::{Stored, announce, entry};
 
 /// The most rows and about the most bytes of one statement: a longer one waits for the network's acknowledgements.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use confab_database::Sql;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::Batch;
 use crate::people::{Known, NewEntry, Pair, Place};
-use crate::store::people::sql::Sql;
 use crate::thread::Kind;
 
 impl Batch<'_> {
