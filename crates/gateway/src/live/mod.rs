@@ -60,7 +60,7 @@ pub(crate) type Reply = Box<dyn FnOnce(&Entry) -> ByteString + std::marker::Send
 pub(crate) struct Outcome {
     pub(crate) entry: Entry,
     /// The same `client_msg_id` was sent before and this is its message. Nothing is pushed for it: without a [`Reply`]
-    /// the room answers it itself.
+    /// the room answers it itself, by [`Live::place`].
     pub(crate) replayed: bool,
 }
 
