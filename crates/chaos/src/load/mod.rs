@@ -90,6 +90,8 @@ pub struct Outcome {
     pub walked: Vec<Walked>,
     /// What was asked, and what came of it.
     pub asked: Vec<Asked>,
+    /// How many of those who ask still waited for an answer when nobody waited for them any more: nothing is known of theirs.
+    pub waiting: usize,
 }
 
 impl Outcome {
@@ -245,8 +247,8 @@ impl Running {
                     .push(asked.expect("a front end does not panic"));
             }
         };
-        // Who still has no answer then is reported by what is missing.
         let _ = tokio::time::timeout(longest, asked).await;
+        outcome.waiting = self.askers.len();
         outcome
     }
 }
