@@ -51,6 +51,7 @@ use seat::Place;
 pub(crate) use seat::Seat;
 use sender::Sender;
 use shard::{Command, Shards};
+use tails::Reach;
 
 /// Makes the requester's own frame of an entry.
 pub(crate) type Reply = Box<dyn FnOnce(&Entry) -> ByteString + std::marker::Send>;
@@ -74,6 +75,7 @@ struct Core {
     sender: Sender,
     shards: Shards,
     directory: Directory,
+    reach: Reach,
     link: watch::Receiver<Link>,
     tasks: Tasks,
 }
@@ -98,6 +100,7 @@ impl Live {
         let live = Self(Arc::new(Core {
             sender: Sender::open(backends.clone(), tasks),
             directory: Directory::open(gateway, cache.clone(), tasks),
+            reach: Reach::new(),
             link: delivery.state(),
             backends: backends.clone(),
             tasks: tasks.clone(),
@@ -189,6 +192,11 @@ impl Live {
             });
         }
         Ok(seat)
+    }
+
+    /// Whether the conversations have not answered for some seconds, or their database has not answered them.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.0.reach.is_lost()
     }
 
     /// Whether delivery does without the broker or the directory for now.
