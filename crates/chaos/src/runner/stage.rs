@@ -253,10 +253,7 @@ impl Stage {
         self.wrong.extend(unsettled);
         sleep(LISTEN_ON).await;
         self.compare().await;
-        let outcome = self.load.end(longest).await;
-        let waiting = outcome.waiting;
-        let what = format!("{waiting} who ask still wait for an answer after {longest:?}");
-        self.expect(waiting == 0, what);
+        let outcome = self.load.end().await;
         self.note("everybody is gone");
         let (auditor, running) = match self.topology.layout() {
             Layout::Split => (self.topology.auditor(), None),
