@@ -118,7 +118,7 @@ async fn play(
     let settings = Settings {
         chosen: chosen.map(|(key, value)| (key.to_owned(), value)).collect(),
         provider: provider.url(),
-        failpoints: scenario.failpoints(),
+        failpoints: scenario.failpoints(&mut fastrand::Rng::with_seed(options.seed)),
         clocks: scenario.clocks(),
         exchange: format!("confab-chaos-{}", Uuid::new_v4().simple()),
     };

@@ -53,8 +53,8 @@ pub trait Scenario {
         Vec::new()
     }
 
-    /// What goes wrong in which process from its start on, as `FAILPOINTS` says it.
-    fn failpoints(&self) -> Vec<(Part, String)> {
+    /// What goes wrong in which process from its start on, as `FAILPOINTS` says it; what is left to chance is drawn from `rng`.
+    fn failpoints(&self, _rng: &mut fastrand::Rng) -> Vec<(Part, String)> {
         Vec::new()
     }
 
