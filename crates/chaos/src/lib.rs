@@ -9,6 +9,7 @@
     reason = "a suite that cannot go on has failed"
 )]
 
+pub mod chance;
 pub mod load;
 pub mod report;
 pub mod runner;

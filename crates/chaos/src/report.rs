@@ -52,10 +52,14 @@ fn tested(rows: &[Row], page: &mut String) {
         .map(|(name, version)| format!("{name} {version}"))
         .collect();
     let passed = rows.iter().filter(|row| row.passed).count();
+    let run = rows.iter().filter(|row| row.not_run.is_none()).count();
+    let left = match rows.len() - run {
+        0 => String::new(),
+        left => format!("; {left} could not be run"),
+    };
     let _ = write!(
         page,
-        "\n## Results\n\n{passed} of {} scenarios passed. Commit {}; {}. Two cores, unoptimised programs.\n\n",
-        rows.len(),
+        "\n## Results\n\n{passed} of {run} scenarios passed{left}. Commit {}; {}. Two cores, unoptimised programs.\n\n",
         commits.join(", "),
         servers.join(", ")
     );
@@ -68,7 +72,11 @@ fn table(rows: &[Row], page: &mut String) {
     );
     for row in rows {
         let c = &row.counts;
-        let verdict = if row.passed { "pass" } else { "**red**" };
+        let verdict = match row.verdict() {
+            "RED" => "**red**",
+            "NOT RUN" => "*not run*",
+            verdict => verdict,
+        };
         let _ = writeln!(
             page,
             "| {} | {} | {verdict} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0} ms | {:.0} ms | {:.0} ms | {:.0} ms |",
@@ -121,7 +129,7 @@ fn details(rows: &[Row], page: &mut String) {
             let _ = write!(page, " Measured: {}.", measured.join(", "));
         }
         page.push('\n');
-        for wrong in row.wrong.iter().take(5) {
+        for wrong in row.not_run.iter().chain(row.wrong.iter().take(5)) {
             let _ = writeln!(page, "- {wrong}");
         }
     }

@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 
 use confab_testkit::checker::bounds::Vitals;
 
+/// What gateways count their open sockets in.
+const SOCKETS: &str = "confab_sockets";
+
 /// Looks at a process by its number, and at its metrics where it serves them; none when it is gone.
 pub async fn look(pid: u32, metrics: Option<SocketAddr>) -> Option<Vitals> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -14,14 +17,31 @@ pub async fn look(pid: u32, metrics: Option<SocketAddr>) -> Option<Vitals> {
         // Without what is mapped from the program's file, which grows with the code that was used.
         resident: field(&status, "RssAnon:")? * 1024,
         files: u64::try_from(files).ok()?,
+        sockets: 0,
         threads: field(&status, "Threads:")?,
         gauges: BTreeMap::new(),
     };
     if let Some(address) = metrics {
         let text = measured(address).await?;
         vitals.gauges = gauges(&text);
+        vitals.sockets = take_sockets(&mut vitals.gauges);
     }
     Some(vitals)
+}
+
+/// How many sockets of front ends there are, over all languages. They are no gauge that has to come back to where it was.
+#[must_use]
+pub fn take_sockets(gauges: &mut BTreeMap<String, f64>) -> u64 {
+    let taken = gauges.extract_if(.., |name, _| name.split('{').next() == Some(SOCKETS));
+    let sockets: f64 = taken.map(|(_, count)| count).sum();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count, and `as` makes 0 of what is less"
+    )]
+    {
+        sockets as u64
+    }
 }
 
 /// What a process measures, as Prometheus reads it; none when it does not answer.

@@ -66,6 +66,8 @@ enum Status {
     Ready,
     /// It answers, with something missing.
     Degraded,
+    /// It answers, and can do nothing for who talks to people.
+    Away,
     Stopping,
 }
 
@@ -94,19 +96,26 @@ async fn live() -> impl Responder {
 
 /// Says whether the process may get traffic.
 ///
-/// It says no from the moment the process is asked to stop, while what is under way comes to its end.
+/// It says no from the moment the process is asked to stop, while what is under way comes to its end, and while the
+/// conversations between people, or their database, have not answered it for five seconds. Nothing is asked of anybody for this.
 #[utoipa::path(
     get,
     path = "/readyz",
     operation_id = "readyz",
     responses(
         (status = 200, body = Health, description = "may get traffic"),
-        (status = 503, body = Health, description = "is stopping"),
+        (status = 503, body = Health, description = "is stopping, or does not reach the conversations"),
     ),
 )]
 async fn ready(gateway: web::Data<Gateway>) -> HttpResponse {
     if gateway.is_stopping() {
         return HttpResponse::ServiceUnavailable().json(Health::from(Status::Stopping));
+    }
+    if gateway.live.is_cut_off() {
+        return HttpResponse::ServiceUnavailable().json(Health {
+            status: Status::Away,
+            reason: Some("the conversations cannot be reached"),
+        });
     }
     let health = match gateway.live.degraded() {
         Some(reason) => Health {

@@ -66,6 +66,13 @@ pub struct Answer {
     pub took: Duration,
 }
 
+impl Answer {
+    /// Remembers which run the key was answered with.
+    fn note(&mut self, run: Option<String>) {
+        self.runs.extend(run.filter(|run| !self.runs.contains(run)));
+    }
+}
+
 /// How one attempt to read ended.
 enum Read {
     /// All of it was read.
@@ -213,20 +220,21 @@ impl Asker {
             return Read::Cut;
         };
         let status = response.status();
+        let run = response.headers().get("x-run-id");
+        let run = run.and_then(|run| run.to_str().ok()).map(str::to_owned);
+        let led_to_a_run = run.is_some();
+        answer.note(run);
         if is_refusal(status) {
             let text = response.text().await.unwrap_or_default();
             surprises.push(format!("{status} for {path}: {text}"));
             return Read::Cut;
         }
-        let run = response.headers().get("x-run-id");
-        let run = run.and_then(|run| run.to_str().ok()).map(str::to_owned);
-        if let (true, Some(run)) = (status.is_success(), run) {
-            if !answer.runs.contains(&run) {
-                answer.runs.push(run);
-            }
-            return self.read(response, answer, false).await;
+        match (status.is_success(), led_to_a_run) {
+            (true, true) => self.read(response, answer, false).await,
+            // It has failed before its first text, and this key will never be told anything else.
+            (false, true) => Read::Whole,
+            (_, false) => Read::Cut,
         }
-        Read::Cut
     }
 
     /// Reads a run from where its reader is.

@@ -14,6 +14,7 @@ use confab_testkit::people::{Dialect, Person, Positions};
 use confab_testkit::walker::{Conductor, Habits, Target, Walk, Walked, Walker};
 use confab_testkit::{Rest, in_time};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 pub use asker::{Answer, Asked, Asker};
 pub use people::register;
@@ -80,6 +81,8 @@ pub struct Running {
     pub rest: Rest,
     walkers: JoinSet<Walked>,
     askers: JoinSet<Asked>,
+    /// What came of those who have their last answer.
+    asked: Vec<Asked>,
     asking: tokio::sync::watch::Sender<bool>,
 }
 
@@ -140,6 +143,7 @@ impl Running {
             rest,
             walkers: JoinSet::new(),
             askers: JoinSet::new(),
+            asked: Vec::new(),
             asking: tokio::sync::watch::Sender::new(true),
         };
         running.conductor.silence();
@@ -210,8 +214,8 @@ impl Running {
         self.askers.spawn(asker.run(self.asking.subscribe()));
     }
 
-    /// Lets everything come to rest: nobody begins anything, what has no answer gets one, and everybody comes back once more
-    /// and hears all there is. Says what did not.
+    /// Lets everything come to rest: nobody begins anything, what has no answer gets one, a model's answers come to their end,
+    /// and everybody comes back once more and hears all there is. Says what did not.
     pub async fn settle(&mut self, longest: Duration) -> Vec<String> {
         let mut unsettled = Vec::new();
         self.asking.send_replace(false);
@@ -225,28 +229,31 @@ impl Running {
             let behind = tally.walkers - tally.caught_up;
             unsettled.push(format!("{behind} sockets have not heard everything"));
         }
+        let asked = async {
+            while let Some(asked) = self.askers.join_next().await {
+                self.asked.push(asked.expect("a front end does not panic"));
+            }
+        };
+        if timeout(longest, asked).await.is_err() {
+            let waiting = self.askers.len();
+            unsettled.push(format!("{waiting} who ask still wait for an answer"));
+        }
         unsettled
     }
 
-    /// Lets everybody go home.
-    pub async fn end(&mut self, longest: Duration) -> Outcome {
+    /// Lets everybody go home. Of those who still wait for an answer of a model then, nothing is known.
+    pub async fn end(&mut self) -> Outcome {
         self.conductor.end();
-        self.asking.send_replace(false);
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome {
+            asked: std::mem::take(&mut self.asked),
+            ..Outcome::default()
+        };
+        self.askers.abort_all();
         while let Some(walked) = self.walkers.join_next().await {
             outcome
                 .walked
                 .push(walked.expect("a front end does not panic"));
         }
-        let asked = async {
-            while let Some(asked) = self.askers.join_next().await {
-                outcome
-                    .asked
-                    .push(asked.expect("a front end does not panic"));
-            }
-        };
-        // Who still has no answer then is reported by what is missing.
-        let _ = tokio::time::timeout(longest, asked).await;
         outcome
     }
 }

@@ -17,6 +17,8 @@ const LONGEST: f64 = 100_000.0;
 #[must_use]
 pub fn plot(rows: &[Row]) -> String {
     let mut svg = String::new();
+    let run = rows.iter().filter(|row| row.not_run.is_none());
+    let rows: Vec<&Row> = run.collect();
     #[expect(clippy::cast_precision_loss, reason = "rows are few")]
     let height = TOP + STEP * rows.len() as f64 + 10.0;
     let width = LEFT + WIDTH + 20.0;

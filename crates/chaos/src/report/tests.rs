@@ -51,3 +51,22 @@ fn what_was_wrong_is_said() {
     let svg = plot(&rows);
     assert_eq!(svg.matches("<rect x=\"60\" y=").count(), 1 + 2 * rows.len());
 }
+
+#[test]
+fn what_could_not_be_run_is_neither_red_nor_passed() {
+    let left = Row {
+        not_run: Some("there is no moon here".to_owned()),
+        passed: false,
+        ..row("F02", true)
+    };
+    assert!(left.line().contains("NOT RUN: F02 goes wrong"));
+    assert!(left.line().contains("there is no moon here"));
+    let page = page(&[row("F01", true), left], None);
+    for said in [
+        "1 of 1 scenarios passed; 1 could not be run",
+        "| F02 | F02 goes wrong | *not run* |",
+        "- there is no moon here",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+}

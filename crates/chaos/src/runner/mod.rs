@@ -59,6 +59,10 @@ impl Suite {
     /// Runs one; a scenario that panics is red, and the next one gets new servers.
     pub async fn run(&mut self, scenario: Box<dyn Scenario>) -> Row {
         let mut row = Row::new(&*scenario, &self.options);
+        if let Some(missing) = scenario.missing() {
+            row.not_run(missing);
+            return row;
+        }
         let folder = self.options.out.join(scenario.id());
         if let Err(error) = fresh(&folder) {
             row.panicked(&error.to_string());
@@ -114,7 +118,8 @@ async fn play(
     let settings = Settings {
         chosen: chosen.map(|(key, value)| (key.to_owned(), value)).collect(),
         provider: provider.url(),
-        failpoints: scenario.failpoints(),
+        failpoints: scenario.failpoints(&mut fastrand::Rng::with_seed(options.seed)),
+        clocks: scenario.clocks(),
         exchange: format!("confab-chaos-{}", Uuid::new_v4().simple()),
     };
     let topology = Topology::start(

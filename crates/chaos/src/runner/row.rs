@@ -90,6 +90,9 @@ pub struct Row {
     pub closes: BTreeMap<String, usize>,
     /// How runs of a model ended.
     pub runs: BTreeMap<String, usize>,
+    /// Why it was not run, when it could not be: nothing is known of what it would have shown.
+    #[serde(default)]
+    pub not_run: Option<String>,
     /// Whether all was as promised.
     pub passed: bool,
     /// The invariants that were broken.
@@ -121,6 +124,22 @@ impl Row {
     pub(super) fn panicked(&mut self, why: &str) {
         self.passed = false;
         self.wrong.push(format!("the run panicked: {why}"));
+    }
+
+    /// It cannot be run here.
+    pub(super) fn not_run(&mut self, why: String) {
+        self.passed = false;
+        self.not_run = Some(why);
+    }
+
+    /// Whether it was as promised, in a word.
+    #[must_use]
+    pub fn verdict(&self) -> &'static str {
+        match (&self.not_run, self.passed) {
+            (Some(_), _) => "NOT RUN",
+            (None, true) => "pass",
+            (None, false) => "RED",
+        }
     }
 
     pub(super) fn measure(&mut self, measures: &Measures) {
@@ -179,7 +198,7 @@ impl Row {
     #[must_use]
     pub fn line(&self) -> String {
         let c = &self.counts;
-        let verdict = if self.passed { "pass" } else { "RED" };
+        let verdict = self.verdict();
         let mut line = format!(
             "{:<5} {:>6} {:>7} {:>9} {:>5} {:>5} {:>6} {:>6} {:>6} {:>6} {:>5} {:>7} {:>8.0} {:>8.0} {:>8.0}  {verdict}: {}",
             self.scenario,
@@ -199,7 +218,7 @@ impl Row {
             self.heal_ms,
             self.title
         );
-        for wrong in &self.wrong {
+        for wrong in self.not_run.iter().chain(&self.wrong) {
             let _ = write!(line, "\n      {wrong}");
         }
         line

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use confab_testkit::Auditor;
 use confab_testkit::checker::Violation;
-use confab_testkit::checker::bounds::{Tolerance, Vitals, grown};
+use confab_testkit::checker::bounds::{Tolerance, Vitals, grown, left_behind};
 use confab_testkit::openai::OpenAi;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -21,6 +21,10 @@ use crate::vitals;
 
 /// How long front ends listen after they have heard everything, for what should not come any more.
 const LISTEN_ON: Duration = Duration::from_millis(500);
+
+/// Sockets that gateways may count besides those of front ends: of readers who have just gone, and of the last round, whose ends
+/// gateways hear of by a ping at the latest.
+const SOCKETS_MORE: u64 = 16;
 
 /// When things go wrong and when they are mended.
 #[derive(Debug, Clone, Copy)]
@@ -184,11 +188,7 @@ impl Stage {
         let mut found = BTreeMap::new();
         for (_, process) in self.topology.processes() {
             let Some(pid) = process.id() else { continue };
-            if let Some(mut vitals) = vitals::look(pid, Some(process.metrics())).await {
-                // Front ends that lose one gateway come back at another one.
-                vitals
-                    .gauges
-                    .retain(|name, _| !name.starts_with("confab_sockets"));
+            if let Some(vitals) = vitals::look(pid, Some(process.metrics())).await {
                 found.insert(process.name().to_owned(), vitals);
             }
         }
@@ -199,12 +199,17 @@ impl Stage {
     async fn compare(&mut self) {
         let tolerance = Tolerance::default();
         let mut most: u64 = 0;
+        let mut sockets = 0;
         for (name, after) in self.look().await {
+            sockets += after.sockets;
             if let Some(before) = self.before.get(&name) {
                 most = most.max(after.resident.saturating_sub(before.resident));
                 self.grown.extend(grown(&name, before, &after, &tolerance));
             }
         }
+        let held = self.load.conductor.tally().connected;
+        let left = left_behind(sockets, held as u64, SOCKETS_MORE);
+        self.grown.extend(left);
         #[expect(clippy::cast_precision_loss, reason = "a number to look at")]
         self.measured("kept_mib", most as f64 / 1_048_576.0);
     }
@@ -248,7 +253,7 @@ impl Stage {
         self.wrong.extend(unsettled);
         sleep(LISTEN_ON).await;
         self.compare().await;
-        let outcome = self.load.end(longest).await;
+        let outcome = self.load.end().await;
         self.note("everybody is gone");
         let (auditor, running) = match self.topology.layout() {
             Layout::Split => (self.topology.auditor(), None),

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use confab::Role;
 
 use super::Scenario;
+use crate::chance::sometimes;
 use crate::runner::{Evidence, Stage};
 use crate::topology::{Part, copies};
 use crate::vitals::{measured, sum};
@@ -34,8 +35,15 @@ async fn of_gateways(stage: &Stage, measurement: &str) -> f64 {
 /// publishes the same once more.
 struct RelayCrash;
 
-/// One batch in so many is the last one of its process.
-const LAST_WORDS: &str = "after_publish_before_mark=25%panic(abort)";
+/// One batch in four is the last one of its process.
+const LAST_WORDS: f64 = 0.25;
+
+/// Decides when a replica dies next. One that died at its first batch would otherwise die there for ever.
+fn doom(stage: &mut Stage, part: Part) {
+    let point = "after_publish_before_mark";
+    let points = sometimes(point, LAST_WORDS, "panic(abort)", &mut stage.rng);
+    stage.topology.process_mut(part).fail_at(&points);
+}
 
 #[async_trait(?Send)]
 impl Scenario for RelayCrash {
@@ -56,7 +64,7 @@ impl Scenario for RelayCrash {
         for copy in 0..copies(Role::Threads) {
             let part = Part::threads(copy);
             stage.kill(part);
-            stage.topology.process_mut(part).fail_at(LAST_WORDS);
+            doom(stage, part);
             stage.start(part).await;
         }
         while !stage.left_until_heal().is_zero() {
@@ -64,6 +72,7 @@ impl Scenario for RelayCrash {
                 let part = Part::threads(copy);
                 if !stage.topology.process_mut(part).runs() {
                     deaths += 1;
+                    doom(stage, part);
                     stage.start(part).await;
                 }
             }
@@ -100,10 +109,12 @@ impl Scenario for BadHints {
         true
     }
 
-    fn failpoints(&self) -> Vec<(Part, String)> {
-        let points = "drop_hint=10%return;dup_hint=30%return;swap_hints=30%return";
+    fn failpoints(&self, rng: &mut fastrand::Rng) -> Vec<(Part, String)> {
         let replicas = (0..copies(Role::Threads)).map(Part::threads);
-        replicas.map(|part| (part, points.to_owned())).collect()
+        let points = [("drop_hint", 0.1), ("dup_hint", 0.3), ("swap_hints", 0.3)];
+        let each = replicas.flat_map(|part| points.map(|(point, share)| (part, point, share)));
+        each.map(|(part, point, share)| (part, sometimes(point, share, "return", rng)))
+            .collect()
     }
 
     async fn fault(&self, stage: &mut Stage) {

@@ -7,6 +7,7 @@
 mod broker;
 mod cache;
 mod clients;
+mod clocks;
 mod database;
 mod disk;
 mod drain;
@@ -52,9 +53,19 @@ pub trait Scenario {
         Vec::new()
     }
 
-    /// What goes wrong in which process from its start on, as `FAILPOINTS` says it.
-    fn failpoints(&self) -> Vec<(Part, String)> {
+    /// What goes wrong in which process from its start on, as `FAILPOINTS` says it; what is left to chance is drawn from `rng`.
+    fn failpoints(&self, _rng: &mut fastrand::Rng) -> Vec<(Part, String)> {
         Vec::new()
+    }
+
+    /// By how many seconds which process's clock is ahead of the machine's from its start on, or behind when less than 0.
+    fn clocks(&self) -> Vec<(Part, i64)> {
+        Vec::new()
+    }
+
+    /// What this machine does not have that it takes, for people; then it is not run, and said not to have been.
+    fn missing(&self) -> Option<String> {
+        None
     }
 
     /// What the system has to carry meanwhile.
@@ -97,6 +108,7 @@ pub fn all() -> Vec<Box<dyn Scenario>> {
     all.extend(broker::all());
     all.extend(cache::all());
     all.extend(clients::all());
+    all.extend(clocks::all());
     all.extend(database::all());
     all.extend(disk::all());
     all.extend(partition::all());

@@ -58,6 +58,19 @@ async fn asked(stage: &mut Stage, gateway: usize) {
     );
 }
 
+/// What a gateway says of whether it is ready, as soon as that is what is expected, or after two seconds.
+async fn said_to_be(stage: &Stage, gateway: usize, expected: u16) -> Option<u16> {
+    let until = Instant::now() + Duration::from_secs(2);
+    loop {
+        let said = probe::ask(stage, gateway, "/readyz").await;
+        let status = said.map(|(status, _)| status);
+        if status == Some(expected) || Instant::now() > until {
+            return status;
+        }
+        stage.pause(Duration::from_millis(50)).await;
+    }
+}
+
 /// One gateway does not reach the conversations.
 struct Partial;
 
@@ -80,6 +93,13 @@ impl Scenario for Partial {
         }
         stage.note("gateway 0 does not reach the conversations");
         asked(stage, 0).await;
+        for (gateway, expected) in [(0, 503), (1, 200)] {
+            let said = said_to_be(stage, gateway, expected).await;
+            stage.expect(
+                said == Some(expected),
+                format!("gateway {gateway} says {said:?} of whether it is ready"),
+            );
+        }
         let left = stage.left_until_heal();
         undisturbed(stage, left).await;
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use confab_testkit::history::Message;
 use confab_testkit::people::{Dialect, From, Person, Positions, open};
 use confab_testkit::{Received, Socket, groups};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use serde_json::json;
 
 use super::Scenario;
@@ -25,6 +25,8 @@ struct SlowConsumers;
 
 const SLEEPERS: usize = 10;
 const SPEAKERS: usize = 4;
+/// With those who sleep, those who speak and everybody who takes part in the load there are sixty.
+const MEMBERS: usize = 60;
 /// Room for what a sleeper's system takes in before it reads.
 const NARROW: u32 = 4096;
 /// Enough of the longest texts to fill a socket's queue and the buffers of its connection.
@@ -45,12 +47,14 @@ struct Party {
     chat: i64,
     speakers: Vec<Person>,
     sleepers: Vec<Person>,
+    readers: Vec<Person>,
     people: Vec<Person>,
 }
 
 impl Party {
     async fn gather(stage: &Stage) -> Self {
-        let people = register(&stage.load.rest, &stage.topology, SPEAKERS + SLEEPERS).await;
+        let count = MEMBERS - stage.load.people.len();
+        let people = register(&stage.load.rest, &stage.topology, count).await;
         let others = stage.load.people.iter().cloned();
         let people: Vec<Person> = people.into_iter().chain(others).collect();
         let address = stage.topology.gateway(0);
@@ -66,6 +70,7 @@ impl Party {
             chat,
             speakers: people[..SPEAKERS].to_vec(),
             sleepers: people[SPEAKERS..][..SLEEPERS].to_vec(),
+            readers: people[SPEAKERS + SLEEPERS..count].to_vec(),
             people,
         }
     }
@@ -84,6 +89,19 @@ impl Party {
         };
         self.catch_up(stage, &self.speakers[0], first - 1, last)
             .await
+    }
+
+    /// All that is said, as one hears it who reads at the gateway of the sleepers.
+    async fn read(&self, mut socket: Socket) -> Vec<Message> {
+        let mut heard = Vec::new();
+        while heard.len() < TEXTS {
+            let Received::Frame(frame) = socket.receive().await else {
+                break;
+            };
+            let message = groups::parse(&frame, &self.people);
+            heard.extend(message.filter(|message| message.thread == self.chat));
+        }
+        heard
     }
 
     /// Where each of the things is that one says.
@@ -138,7 +156,7 @@ impl Scenario for SlowConsumers {
     }
 
     fn title(&self) -> &'static str {
-        "ten front ends stop reading"
+        "ten front ends of sixty stop reading"
     }
 
     fn in_smoke(&self) -> bool {
@@ -166,9 +184,25 @@ impl Scenario for SlowConsumers {
         }));
         let asleep = asleep.await.into_iter();
         let asleep: Vec<Socket> = asleep.map(|it| it.expect("a socket opens")).collect();
+        let awake = join_all(
+            party
+                .readers
+                .iter()
+                .map(|reader| open(gateway, Dialect::Groups, reader, &From::Now)),
+        );
+        let awake = awake.await.into_iter();
+        let reading = awake.map(|it| party.read(it.expect("a socket opens").without_log()));
+        let reading = join_all(reading.collect::<Vec<_>>());
         let before = memory(stage).await;
         stage.note("they sleep");
-        let said = party.speak(stage).await;
+        let (said, heard) = join(party.speak(stage), reading).await;
+        for (reader, heard) in party.readers.iter().zip(heard) {
+            let name = &reader.username;
+            stage.expect(
+                heard == said,
+                format!("{name}, who reads, heard {} of {}", heard.len(), said.len()),
+            );
+        }
         let after = memory(stage).await;
         stage.note("all is said");
         let grown = after.saturating_sub(before);

@@ -1,6 +1,7 @@
 //! The servers and processes that a scenario needs, as children that can be ended, killed and frozen.
 
 mod child;
+mod clock;
 mod disk;
 mod postgres;
 mod process;
@@ -8,6 +9,7 @@ mod redis;
 mod servers;
 
 pub use child::Child;
+pub use clock::{Clock, library as clock_library};
 pub use confab_testkit::RabbitMq;
 pub use disk::Disk;
 pub use postgres::Postgres;

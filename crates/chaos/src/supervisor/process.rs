@@ -12,6 +12,7 @@ use confab_testkit::{free_port, in_time};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::child::Child;
+use super::clock::Clock;
 
 /// A process that keeps its ports when it is started again. It ends when dropped.
 pub struct Process {
@@ -21,6 +22,7 @@ pub struct Process {
     roles: Vec<Role>,
     settings: Vec<(String, String)>,
     failpoints: String,
+    clock: Option<Clock>,
     metrics: SocketAddr,
     listening: Vec<(Role, SocketAddr)>,
     child: Option<Child>,
@@ -44,6 +46,7 @@ impl Process {
             roles: roles.to_vec(),
             settings,
             failpoints: String::new(),
+            clock: None,
             metrics: SocketAddr::from(([127, 0, 0, 1], free_port())),
             listening: Vec::new(),
             child: None,
@@ -102,6 +105,18 @@ impl Process {
         failpoints.clone_into(&mut self.failpoints);
     }
 
+    /// Gives it a clock that is ahead by so many seconds, from its next start on; one that it has is set at once.
+    ///
+    /// # Panics
+    /// When clocks cannot be wrong here: [`super::clock_library`] finds nothing.
+    pub fn set_clock(&mut self, seconds: i64) {
+        if let Some(clock) = &self.clock {
+            return clock.set(seconds);
+        }
+        let file = self.folder.join(format!("{}.clock", self.name));
+        self.clock = Some(Clock::ahead(seconds, &file));
+    }
+
     /// Changes a setting from its next start on.
     pub fn set(&mut self, key: &str, value: &str) {
         self.settings.push((key.to_owned(), value.to_owned()));
@@ -138,6 +153,9 @@ impl Process {
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null())
             .stderr(errors);
+        if let Some(clock) = &self.clock {
+            command.envs(clock.environment());
+        }
         for (key, value) in &self.settings {
             let key = key.to_uppercase().replace('.', "__");
             command.env(format!("CONFAB__{key}"), value);

@@ -185,6 +185,9 @@ impl Topology {
                 let mut process =
                     Process::new(&name, program, &self.folder, &[part.role], settings);
                 process.fail_at(&self.settings.failpoints_of(part));
+                if let Some(seconds) = self.settings.clock_of(part) {
+                    process.set_clock(seconds);
+                }
                 processes.push((part, process));
             }
             join_all(processes.iter_mut().map(|(_, process)| process.start())).await;

@@ -29,6 +29,8 @@ pub struct Settings {
     pub provider: String,
     /// What goes wrong in which process, as `FAILPOINTS` says it.
     pub failpoints: Vec<(Part, String)>,
+    /// By how many seconds which process's clock is ahead.
+    pub clocks: Vec<(Part, i64)>,
     /// Distinguishes what is sent through a broker that is used again.
     pub exchange: String,
 }
@@ -96,6 +98,13 @@ impl Settings {
         let mine = self.failpoints.iter().filter(|(of, _)| *of == part);
         let points: Vec<&str> = mine.map(|(_, points)| points.as_str()).collect();
         points.join(";")
+    }
+
+    pub(super) fn clock_of(&self, part: Part) -> Option<i64> {
+        let mut clocks = self.clocks.iter();
+        clocks
+            .find(|(of, _)| *of == part)
+            .map(|(_, seconds)| *seconds)
     }
 
     fn common(&self, folder: &Path) -> Vec<(String, String)> {

@@ -69,7 +69,7 @@ async fn broken(topology: &Topology, is_whole: bool) -> BTreeSet<Invariant> {
     let auditor = topology.auditor();
     let unsettled = running.settle(Duration::from_secs(4)).await;
     assert!(!is_whole || unsettled.is_empty(), "{unsettled:?}");
-    running.end(Duration::from_secs(4)).await;
+    running.end().await;
     let mut table = auditor.table(&running.threads).await;
     table.messages.retain(|message| !said_before(&message.body));
     let violations = check(&running.history.story(), &table);

@@ -4,6 +4,7 @@
 use tokio::sync::Mutex;
 
 mod controls;
+mod missing;
 mod proxy;
 mod servers;
 mod smoke;

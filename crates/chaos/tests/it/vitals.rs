@@ -1,6 +1,6 @@
 //! What is read of a process and of its metrics.
 
-use confab_chaos::vitals::{gauges, look, sum};
+use confab_chaos::vitals::{gauges, look, sum, take_sockets};
 
 const METRICS: &str = "\
 # HELP confab_sockets open sockets
@@ -29,6 +29,15 @@ fn metrics_are_read() {
     assert!(is("confab_sockets_closed_total", 9.0));
     assert!(is("confab_sockets", 7.0));
     assert!(is("unheard_of", 0.0));
+}
+
+#[test]
+fn sockets_are_counted_and_are_no_gauge_any_more() {
+    let mut found = gauges(METRICS);
+    found.insert("confab_sockets_waiting".to_owned(), 1.0);
+    assert_eq!(take_sockets(&mut found), 7);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(take_sockets(&mut found), 0);
 }
 
 #[tokio::test]

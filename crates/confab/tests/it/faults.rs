@@ -1,7 +1,7 @@
 //! What a front end is told when a part is away.
 
 use confab_testkit::assistant::Client;
-use confab_testkit::{Shape, System};
+use confab_testkit::{Part, Rest, Shape, System, eventually};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,6 +41,28 @@ async fn what_was_said_is_there_after_a_restart() {
         assert!(reply["data"]["message"].is_string(), "{reply}");
         system.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_gets_no_traffic_while_it_does_not_reach_the_conversations() {
+    let mut system = System::start(Shape::Split).await;
+    let [cut_off, whole] = system.addresses()[..] else {
+        panic!("there are two gateways");
+    };
+    let ready = async |address| Rest::anonymous(address).get("/readyz").await.0;
+    assert_eq!(ready(cut_off).await, 200);
+    system.stop_part(Part::Threads(0)).await;
+    eventually("it says no", async || {
+        (ready(cut_off).await == 503).then_some(())
+    })
+    .await;
+    assert_eq!(ready(whole).await, 200);
+    system.start_part(Part::Threads(0)).await;
+    eventually("it is back", async || {
+        (ready(cut_off).await == 200).then_some(())
+    })
+    .await;
+    system.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,6 +51,7 @@ use seat::Place;
 pub(crate) use seat::Seat;
 use sender::Sender;
 use shard::{Command, Shards};
+use tails::Reach;
 
 /// Makes the requester's own frame of an entry.
 pub(crate) type Reply = Box<dyn FnOnce(&Entry) -> ByteString + std::marker::Send>;
@@ -60,7 +61,7 @@ pub(crate) type Reply = Box<dyn FnOnce(&Entry) -> ByteString + std::marker::Send
 pub(crate) struct Outcome {
     pub(crate) entry: Entry,
     /// The same `client_msg_id` was sent before and this is its message. Nothing is pushed for it: without a [`Reply`]
-    /// the room answers it itself.
+    /// the room answers it itself, by [`Live::place`].
     pub(crate) replayed: bool,
 }
 
@@ -74,6 +75,7 @@ struct Core {
     sender: Sender,
     shards: Shards,
     directory: Directory,
+    reach: Reach,
     link: watch::Receiver<Link>,
     tasks: Tasks,
 }
@@ -98,6 +100,7 @@ impl Live {
         let live = Self(Arc::new(Core {
             sender: Sender::open(backends.clone(), tasks),
             directory: Directory::open(gateway, cache.clone(), tasks),
+            reach: Reach::new(),
             link: delivery.state(),
             backends: backends.clone(),
             tasks: tasks.clone(),
@@ -189,6 +192,11 @@ impl Live {
             });
         }
         Ok(seat)
+    }
+
+    /// Whether the conversations have not answered for some seconds, or their database has not answered them.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.0.reach.is_lost()
     }
 
     /// Whether delivery does without the broker or the directory for now.

@@ -1,6 +1,7 @@
 //! Finds what no hint told of: compares how far threads go with the log, and reads along while the broker is away.
 
 use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use confab_delivery::Link;
@@ -27,6 +28,31 @@ const OVERLAP: Duration = Duration::from_secs(3);
 
 /// Pages of everybody's entries in one go; a gateway that is further behind has its own threads compared instead.
 const PAGES: usize = 8;
+
+/// So long after the last answer the log counts as out of reach. Answers come every two seconds; one that does not come is
+/// given up later than this.
+const OUT_OF_REACH: Duration = Duration::from_secs(5);
+
+/// When the log was reached last.
+#[derive(Debug)]
+pub(super) struct Reach(Mutex<Instant>);
+
+impl Reach {
+    /// A log of which nothing is known yet counts as reached just now.
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Instant::now()))
+    }
+
+    fn reached(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Whether the log has not answered for some seconds.
+    pub(super) fn is_lost(&self) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.elapsed() > OUT_OF_REACH
+    }
+}
 
 /// Goes on until `tasks` are stopping.
 pub(super) fn open(live: Live, tasks: &Tasks) {
@@ -64,8 +90,9 @@ impl Tails {
             } else {
                 self.read_along().await
             };
-            if let Err(fault) = outcome.and(self.compare().await) {
-                tracing::warn!(%fault, "threads cannot be compared with their log");
+            match outcome.and(self.compare().await) {
+                Ok(()) => self.live.0.reach.reached(),
+                Err(fault) => tracing::warn!(%fault, "threads cannot be compared with their log"),
             }
             let pause = if up { PERIOD } else { WITHOUT_HINTS };
             tokio::select! {
@@ -80,7 +107,7 @@ impl Tails {
         let Comparison { known, users } = self.live.0.shards.compare().await;
         if users.is_empty() {
             self.since = [None, None];
-            return Ok(());
+            return self.knock().await;
         }
         let mut now = None;
         let mut parts = known.chunks(BATCH);
@@ -94,6 +121,13 @@ impl Tails {
             now = now.or(found);
         }
         self.since = [self.since[1], now];
+        Ok(())
+    }
+
+    /// Sees whether the log is there, where there is nothing to compare with it.
+    async fn knock(&self) -> Result<(), Fault> {
+        let request = ReadRecentRequest { after_id: 0 };
+        self.live.0.backends.people().read_recent(request).await?;
         Ok(())
     }
 

@@ -1,10 +1,13 @@
 //! Plain HTTP: health, headers, uploads and downloads.
 
+use std::time::Duration;
+
 use confab_gateway::AuthMode;
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::{interval, timeout};
 
 use crate::front::{Front, settings};
 
@@ -42,6 +45,26 @@ async fn health_and_what_there_is_not() {
     let keys = get(&front, "/.well-known/jwks.json").await;
     assert_eq!(header(keys.headers(), "retry-after"), "2");
     assert_eq!(keys.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(front.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reaches_no_conversation_is_alive_and_not_ready() {
+    let front = Front::open();
+    let mut period = interval(Duration::from_millis(50));
+    let told = timeout(Duration::from_secs(30), async {
+        loop {
+            period.tick().await;
+            let (status, body) = json(get(&front, "/readyz").await).await;
+            if status != StatusCode::OK {
+                return (status, body);
+            }
+        }
+    });
+    let reason = "the conversations cannot be reached";
+    let away = json!({ "status": "away", "reason": reason });
+    assert_eq!(told.await, Ok((StatusCode::SERVICE_UNAVAILABLE, away)));
+    assert_eq!(get(&front, "/livez").await.status(), StatusCode::OK);
     assert!(front.stop().await);
 }
 

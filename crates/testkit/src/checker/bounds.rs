@@ -9,12 +9,21 @@ use super::{Invariant, Violation};
 pub struct Vitals {
     /// Bytes of memory that are its own.
     pub resident: u64,
-    /// Open files and connections.
+    /// Open files and connections, those of `sockets` as well.
     pub files: u64,
+    /// Sockets of front ends. They come and go as they like, and each is a file as long as it is there.
+    pub sockets: u64,
     /// Threads.
     pub threads: u64,
     /// What it measures of itself, by name and labels.
     pub gauges: BTreeMap<String, f64>,
+}
+
+impl Vitals {
+    /// Open files that no socket of a front end explains.
+    fn files_of_its_own(&self) -> u64 {
+        self.files.saturating_sub(self.sockets)
+    }
 }
 
 /// By how much a process may be larger than before.
@@ -24,7 +33,8 @@ pub struct Tolerance {
     pub share: f64,
     /// Or so many bytes: an allocator gives back what it likes.
     pub resident: u64,
-    /// Or so many files: pools keep connections open for a while, and so does each front end that has read elsewhere.
+    /// Or so many files that are no sockets: pools keep connections open for a while, and so does each front end that has
+    /// read elsewhere.
     pub files: u64,
     /// Or so many threads.
     pub threads: u64,
@@ -64,7 +74,12 @@ pub fn grown(
             after.resident,
             tolerance.resident,
         ),
-        ("open files", before.files, after.files, tolerance.files),
+        (
+            "open files",
+            before.files_of_its_own(),
+            after.files_of_its_own(),
+            tolerance.files,
+        ),
         ("threads", before.threads, after.threads, tolerance.threads),
     ];
     let counts =
@@ -83,6 +98,16 @@ pub fn grown(
             violation(format!("{process} had {was} and keeps {is} of {what}"))
         })
         .collect()
+}
+
+/// Sockets that gateways count, all together, although front ends have fewer of them; so many more are no growth.
+#[must_use]
+pub fn left_behind(counted: u64, held: u64, tolerance: u64) -> Option<Violation> {
+    (counted > held + tolerance).then(|| {
+        violation(format!(
+            "gateways keep {counted} sockets open, and front ends have {held}"
+        ))
+    })
 }
 
 /// What a process should not have had to say: panics, and errors but for those with one of the `allowed` texts in them.

@@ -1,12 +1,13 @@
 //! Answers that outlive their readers.
 
 use confab_testkit::conversations::{Client, Event, read_stream, shown};
+use confab_testkit::openai::{OpenAi, Reply};
 use confab_testkit::{Part, Shape, System, eventually, in_time};
 use futures_util::StreamExt;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::{SLOW, gateway, id_of};
+use super::{SLOW, gateway, id_of, system_with};
 
 /// The text of a run's events, each of which begins where the one before ended.
 fn text_of(events: &[Event], from: i64) -> String {
@@ -139,6 +140,39 @@ async fn the_same_key_is_the_same_message_and_the_same_answer() {
             2,
             "a deposit and one charge"
         );
+        system.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_of_a_failure_is_told_of_which_run_whenever_it_asks() {
+    for shape in Shape::ENDS {
+        let provider = OpenAi::start([Reply::Status(400)]).await;
+        let system = system_with(shape, &provider).await;
+        let page = Client::new(system.address());
+        let conversation = page.conversation(page.enter("ann").await).await;
+        page.say(conversation, "hello").await;
+        let path = format!("/conversations/{conversation}/messages:complete");
+        let ask = async |stream: bool| {
+            let body = json!({ "stream": stream });
+            let answer = page.post_once(&path, "answer", &body).await;
+            let run = answer.headers()["x-run-id"].to_str().unwrap().to_owned();
+            let replayed = answer.headers().contains_key("Idempotent-Replayed");
+            (answer.status(), run, replayed)
+        };
+        let (status, run, replayed) = ask(false).await;
+        assert_eq!((status, replayed), (StatusCode::BAD_GATEWAY, false));
+        assert_eq!(ask(false).await, (status, run.clone(), true));
+        // Whoever looks within 300 ms has a status.
+        eventually("a stream is refused", async || {
+            let (told, again, replayed) = ask(true).await;
+            assert_eq!((&again, replayed), (&run, true));
+            (told == status).then_some(())
+        })
+        .await;
+        let run = format!("/conversations/{conversation}/runs/{run}");
+        assert_eq!(page.get(&run).await.1["state"], "failed");
+        assert_eq!(provider.requests().len(), 1, "the model was asked once");
         system.stop().await;
     }
 }

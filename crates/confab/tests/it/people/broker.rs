@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use confab_testkit::history::Message;
 use confab_testkit::walker::Conductor;
 use confab_testkit::{
-    Proxy, Queue, RABBITMQ, RabbitMq, Rest, Shape, System, direct, eventually, named_by,
+    Proxy, Queue, RABBITMQ, RabbitMq, Rest, Shape, System, Way, Wire, direct, eventually, named_by,
 };
 use reqwest::Url;
 
@@ -90,6 +90,31 @@ async fn delivery_goes_on_without_the_broker_and_comes_back_to_it() {
     talk(&mut ann, &mut ben, "back again", &mut said).await;
     assert_eq!(ann.heard(), said);
     assert_eq!(ben.heard(), said);
+    system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_is_answered_in_its_turn_also_while_hints_are_late() {
+    let (proxy, url) = wire(true).await;
+    let settings = [("delivery.url", url.as_str())];
+    let system = System::start_with(Shape::Split, &settings).await;
+    let [ann, ben] = system.people_named(["ann", "ben"]).await;
+    let (here, there) = (gateway(&system, 0), gateway(&system, 1));
+    let mut sender = direct::Client::connect(here, &ben).await;
+    let mut near = direct::Client::connect(here, &ann).await;
+    let mut far = direct::Client::connect(there, &ann).await;
+    until_degraded(&system, false).await;
+    let mut said = vec![sender.say(ann.id, "before").await];
+    far.hear("re_message", "before").await;
+
+    // The other gateway has heard of neither when it is asked for the second one again.
+    proxy.set(Way::Back, Wire::held());
+    said.push(sender.say(ann.id, "unheard of").await);
+    said.push(near.say(ben.id, "repeated").await);
+    let repeated = far.say(ben.id, "repeated").await;
+    assert_eq!(repeated, said[2]);
+    assert_eq!(far.heard(), said);
+    proxy.mend().await;
     system.stop().await;
 }
 

@@ -3,8 +3,8 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
 use confab_rpc::completions::ask_request::{Model, Target};
 use confab_rpc::completions::{AskRequest, Started};
 use confab_rpc::threads::Located;
@@ -24,6 +24,11 @@ const OPEN_RUNS: u32 = 8;
 
 /// How long the head of a stream waits for the first text: an answer that fails before is told by its status.
 const HOLD: Duration = Duration::from_millis(300);
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const RUN_ID: HeaderName = HeaderName::from_static("x-run-id");
+const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Messages that one request may bring.
 const TURNS: usize = 100;
@@ -48,7 +53,7 @@ const TURNS: usize = 100;
         (status = 402, body = super::fault::Failed, description = "the balance does not pay for it"),
         (status = 409, body = super::fault::Failed, description = "the key was used for something else, or the answer was stopped"),
         (status = 429, body = super::fault::Failed, description = "too many answers at once"),
-        (status = 502, body = super::fault::Failed, description = "the model's provider failed"),
+        (status = 502, body = super::fault::Failed, description = "the model's provider failed; `x-run-id` says in which run"),
         Unfound,
         Unread,
         Refusals,
@@ -123,13 +128,18 @@ async fn whole(
 ) -> Reply {
     let mut pieces = std::pin::pin!(pieces);
     while let Some(piece) = pieces.next().await {
-        if let Piece::Done(finished) = piece? {
-            let answer = finished.answer.unwrap_or_default();
-            let completed = wire::Completed::new(answer.id, answer.content);
-            return Ok(head(started, owner).json(completed));
+        match piece {
+            Ok(Piece::Done(finished)) => {
+                let answer = finished.answer.unwrap_or_default();
+                let completed = wire::Completed::new(answer.id, answer.content);
+                return Ok(headed(HttpResponse::Ok().json(completed), started, owner));
+            }
+            Ok(_) => {}
+            Err(fault) => return Ok(failed(fault, started, owner)),
         }
     }
-    Err(Fault::new(Reason::RunInterrupted, "the answer has no end").into())
+    let fault = Fault::new(Reason::RunInterrupted, "the answer has no end");
+    Ok(failed(fault, started, owner))
 }
 
 async fn stream(
@@ -140,25 +150,32 @@ async fn stream(
     let mut pieces = Box::pin(pieces.peekable());
     let early = timeout(HOLD, Pin::as_mut(&mut pieces).peek()).await;
     if let Ok(Some(Err(fault))) = early {
-        return Err(fault.clone().into());
+        return Ok(failed(fault.clone(), started, owner));
     }
     let message = started.answer.as_ref().map_or(0, |answer| answer.id);
-    Ok(head(started, owner)
+    let response = HttpResponse::Ok()
         // Front ends compare the whole value.
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         // For proxies that collect what they hand on.
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(paced(message, pieces)))
+        .streaming(paced(message, pieces));
+    Ok(headed(response, started, owner))
 }
 
-fn head(started: &Started, owner: i64) -> HttpResponseBuilder {
-    let mut response = HttpResponse::Ok();
-    response
-        .insert_header(("traceparent", ""))
-        .insert_header(("x-run-id", started.run_id.as_str()))
-        .insert_header(("x-user-id", owner.to_string()));
+/// A run that came to nothing. Who repeats the key is told the same again and again, so it has to be told of which run.
+fn failed(fault: Fault, started: &Started, owner: i64) -> HttpResponse {
+    headed(Problem::from(fault).into(), started, owner)
+}
+
+fn headed(mut response: HttpResponse, started: &Started, owner: i64) -> HttpResponse {
+    let headers = response.headers_mut();
+    headers.insert(TRACEPARENT, HeaderValue::from_static(""));
+    headers.insert(USER_ID, HeaderValue::from(owner));
+    if let Ok(run) = HeaderValue::from_str(&started.run_id) {
+        headers.insert(RUN_ID, run);
+    }
     if started.replayed {
-        response.insert_header(("Idempotent-Replayed", "true"));
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response
 }

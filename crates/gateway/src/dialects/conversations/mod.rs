@@ -25,7 +25,8 @@
 //! ids, and `[DONE]` comes alone. The head is held back until the answer has its place and the first text is there, but no
 //! longer than 300 ms: what fails before has a status. What fails later is an event with the envelope (`code` and `param`
 //! are `null`), and the stream ends without `[DONE]`; the text so far is kept. The headers `x-run-id` and `x-user-id` say which run
-//! this is, and whose; `traceparent` is empty.
+//! this is, and whose, also when it has failed: a refusal without `x-run-id` is of a request that led to no run, and may be repeated
+//! with its key where the status allows it. `traceparent` is empty.
 //!
 //! # Runs
 //!

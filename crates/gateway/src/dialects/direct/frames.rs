@@ -40,7 +40,7 @@ impl Dialect for Direct {
         };
         let action = request.action.name();
         match self.handle(request).await {
-            Ok(frames) => frames,
+            Ok(()) => Frames::new(),
             Err(why) => refuse(&Refusal {
                 why,
                 action: Some(action.to_owned()),
@@ -66,7 +66,7 @@ impl Direct {
         }
     }
 
-    async fn handle(&self, request: Request) -> Result<Frames, Refused> {
+    async fn handle(&self, request: Request) -> Result<(), Refused> {
         let Request {
             action,
             client_msg_id,
@@ -88,7 +88,7 @@ impl Direct {
         }
     }
 
-    async fn send_text(&self, send: Send, to: Uuid, content: String) -> Result<Frames, Refused> {
+    async fn send_text(&self, send: Send, to: Uuid, content: String) -> Result<(), Refused> {
         if content.len() > TEXT_BYTES {
             return Err(Refused::Message);
         }
@@ -101,7 +101,7 @@ impl Direct {
         self.send(send, Refused::Message).await
     }
 
-    async fn share_profile(&self, send: Send, to: Uuid, shared: Uuid) -> Result<Frames, Refused> {
+    async fn share_profile(&self, send: Send, to: Uuid, shared: Uuid) -> Result<(), Refused> {
         let target = self.recipient(to).await?;
         let shared = self.profile(shared).await?.ok_or(Refused::Profile)?;
         let send = Send {
@@ -115,7 +115,7 @@ impl Direct {
 
     /// Goes where the file went. Only what the user has uploaded can be announced; everything else reads like a message
     /// that there is not.
-    async fn announce_file(&self, send: Send, chat: i64) -> Result<Frames, Refused> {
+    async fn announce_file(&self, send: Send, chat: i64) -> Result<(), Refused> {
         let send = Send {
             kind: EntryKind::Announcement.into(),
             announces: chat,
@@ -125,28 +125,29 @@ impl Direct {
     }
 
     /// Sends, and answers a repeated send with what the first one led to.
-    async fn send(&self, send: Send, invalid: Refused) -> Result<Frames, Refused> {
+    async fn send(&self, send: Send, invalid: Refused) -> Result<(), Refused> {
         let outcome = self.live.send(&self.seat, send, None).await;
         let Outcome { entry, replayed } = outcome.map_err(|fault| refused(&fault, invalid))?;
-        if !replayed {
-            return Ok(Frames::new());
+        if replayed {
+            self.confirm(entry).await?;
         }
-        self.confirm(&entry).await
+        Ok(())
     }
 
-    async fn confirm(&self, entry: &Entry) -> Result<Frames, Refused> {
+    /// Answers with an entry that is stored already, when those before it have gone out: a client that saw it first and broke off
+    /// then would go on after it, and never see them.
+    async fn confirm(&self, entry: Entry) -> Result<(), Refused> {
         let known = self
             .live
             .people()
-            .profiles(&DirectAnnouncer.needs(entry))
+            .profiles(&DirectAnnouncer.needs(&entry))
             .await;
         let known = known.map_err(|fault| refused(&fault, Refused::Unavailable))?;
-        let announcement = DirectAnnouncer.announce(entry, &known);
-        Ok(announcement
-            .to_author
-            .into_iter()
-            .map(Frame::Text)
-            .collect())
+        if let Some(frame) = DirectAnnouncer.announce(&entry, &known).to_author {
+            let reply = Box::new(move |_: &Entry| frame);
+            self.live.place(&self.seat, entry, reply).await;
+        }
+        Ok(())
     }
 
     /// Somebody else who exists.

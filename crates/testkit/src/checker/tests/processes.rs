@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::checker::Invariant;
-use crate::checker::bounds::{Tolerance, Vitals, grown, outcries};
+use crate::checker::bounds::{Tolerance, Vitals, grown, left_behind, outcries};
 use crate::checker::liveness::late;
 
 const MIB: u64 = 1024 * 1024;
@@ -12,6 +12,7 @@ fn small() -> Vitals {
     Vitals {
         resident: 100 * MIB,
         files: 50,
+        sockets: 20,
         threads: 10,
         gauges: [("waiting".to_owned(), 3.0)].into(),
     }
@@ -50,6 +51,25 @@ fn everything_that_grew_and_stayed_is_seen() {
         });
         assert_eq!(longer, 1, "{gauge}");
     }
+}
+
+#[test]
+fn a_crowd_that_moves_to_a_process_is_no_growth_and_takes_none_away() {
+    let crowd = |vitals: &mut Vitals, files: u64| {
+        vitals.sockets += 120;
+        vitals.files += files;
+    };
+    assert_eq!(growth(|vitals| crowd(vitals, 120)), 0);
+    assert_eq!(growth(|vitals| crowd(vitals, 120 + 65)), 1);
+    let gone = |vitals: &mut Vitals| {
+        vitals.sockets = 0;
+        vitals.files += 45;
+    };
+    assert_eq!(growth(gone), 1, "what sockets had is kept by nobody");
+    assert_eq!(left_behind(244, 244, 0), None);
+    assert_eq!(left_behind(245, 244, 1), None);
+    let found = left_behind(246, 244, 1).map(|it| it.invariant);
+    assert_eq!(found, Some(Invariant::Bounds));
 }
 
 #[test]
