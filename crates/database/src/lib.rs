@@ -9,6 +9,7 @@ pub mod scratch;
 mod settings;
 mod sql;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use sea_orm::{
 };
 use secrecy::ExposeSecret;
 use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub use sea_orm_migration::MigratorTrait;
@@ -89,17 +90,22 @@ impl Database {
 
     fn open_postgres(url: &str, settings: &Settings) -> Result<Self, DbErr> {
         let timeout = settings.statement_timeout_ms.to_string();
-        let options = PgConnectOptions::from_str(url)
-            .map_err(connection_error)?
-            .application_name("confab")
-            .options([
-                ("statement_timeout", timeout.as_str()),
-                // Whoever died in the middle of a transaction must not keep others from the rows that it locked.
-                ("idle_in_transaction_session_timeout", timeout.as_str()),
-                ("tcp_keepalives_idle", "15"),
-                ("tcp_keepalives_interval", "5"),
-                ("tcp_keepalives_count", "3"),
-            ]);
+        let mut options = PgConnectOptions::from_str(url).map_err(connection_error)?;
+        // Nobody listens on the way. And sqlx 0.9.0 leaves Nagle's algorithm on (transact-rs/sqlx#4335): what is more
+        // than one TLS record, 16 KiB, then waits 40 ms for the server's delayed acknowledgement.
+        if is_this_machine(options.get_host())
+            && matches!(options.get_ssl_mode(), PgSslMode::Prefer)
+        {
+            options = options.ssl_mode(PgSslMode::Disable);
+        }
+        let options = options.application_name("confab").options([
+            ("statement_timeout", timeout.as_str()),
+            // Whoever died in the middle of a transaction must not keep others from the rows that it locked.
+            ("idle_in_transaction_session_timeout", timeout.as_str()),
+            ("tcp_keepalives_idle", "15"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
+        ]);
         let patience = settings.acquire_timeout();
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
@@ -181,6 +187,11 @@ impl Database {
         self.read.clone().close().await?;
         self.write.clone().close().await
     }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Makes a folder that only its owner can look into: a database holds keys and what people said. One that is there
