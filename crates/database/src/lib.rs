@@ -8,6 +8,8 @@ mod error;
 pub mod scratch;
 mod settings;
 mod sql;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -90,22 +92,17 @@ impl Database {
 
     fn open_postgres(url: &str, settings: &Settings) -> Result<Self, DbErr> {
         let timeout = settings.statement_timeout_ms.to_string();
-        let mut options = PgConnectOptions::from_str(url).map_err(connection_error)?;
-        // Nobody listens on the way. And sqlx 0.9.0 leaves Nagle's algorithm on (transact-rs/sqlx#4335): what is more
-        // than one TLS record, 16 KiB, then waits 40 ms for the server's delayed acknowledgement.
-        if is_this_machine(options.get_host())
-            && matches!(options.get_ssl_mode(), PgSslMode::Prefer)
-        {
-            options = options.ssl_mode(PgSslMode::Disable);
-        }
-        let options = options.application_name("confab").options([
-            ("statement_timeout", timeout.as_str()),
-            // Whoever died in the middle of a transaction must not keep others from the rows that it locked.
-            ("idle_in_transaction_session_timeout", timeout.as_str()),
-            ("tcp_keepalives_idle", "15"),
-            ("tcp_keepalives_interval", "5"),
-            ("tcp_keepalives_count", "3"),
-        ]);
+        let options = PgConnectOptions::from_str(url).map_err(connection_error)?;
+        let options = plain_on_this_machine(options)
+            .application_name("confab")
+            .options([
+                ("statement_timeout", timeout.as_str()),
+                // Whoever died in the middle of a transaction must not keep others from the rows that it locked.
+                ("idle_in_transaction_session_timeout", timeout.as_str()),
+                ("tcp_keepalives_idle", "15"),
+                ("tcp_keepalives_interval", "5"),
+                ("tcp_keepalives_count", "3"),
+            ]);
         let patience = settings.acquire_timeout();
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
@@ -189,9 +186,17 @@ impl Database {
     }
 }
 
-fn is_this_machine(host: &str) -> bool {
+/// Encrypts no connection that does not leave the machine, unless the URL asks for it. Nobody listens on the way, and sqlx
+/// 0.9.0 leaves Nagle's algorithm on (transact-rs/sqlx#4335): a statement of more than one TLS record, 16 KiB, then waits
+/// 40 ms for the server's delayed acknowledgement.
+fn plain_on_this_machine(options: PgConnectOptions) -> PgConnectOptions {
+    let host = options.get_host();
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    let here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    if here && matches!(options.get_ssl_mode(), PgSslMode::Prefer) {
+        return options.ssl_mode(PgSslMode::Disable);
+    }
+    options
 }
 
 /// Makes a folder that only its owner can look into: a database holds keys and what people said. One that is there
