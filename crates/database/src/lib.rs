@@ -99,6 +99,10 @@ impl Database {
                 ("statement_timeout", timeout.as_str()),
                 // Whoever died in the middle of a transaction must not keep others from the rows that it locked.
                 ("idle_in_transaction_session_timeout", timeout.as_str()),
+                // Every statement reads few rows by an index, in its order. A planner without statistics, as it is right after
+                // many messages, would rather read a whole thread and sort it.
+                ("random_page_cost", "1"),
+                ("enable_bitmapscan", "off"),
                 ("tcp_keepalives_idle", "15"),
                 ("tcp_keepalives_interval", "5"),
                 ("tcp_keepalives_count", "3"),

@@ -11,7 +11,6 @@ use confab_database::Database;
 use confab_rpc::threads::{Entry, Sent};
 use confab_rpc::{Fault, Reason};
 use confab_runtime::{Clock, Tasks};
-use sea_orm::DbBackend;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -29,10 +28,6 @@ const BATCH: usize = 256;
 const PAIRS: usize = 50_000;
 /// How often one send is tried alone while other replicas take its key.
 const ATTEMPTS: u32 = 3;
-
-/// How long the next sends are waited for after some that came together, where a transaction is many round trips. It costs
-/// a busy database less to commit more at a time, and who sends alone waits for nobody.
-const GATHER: Duration = Duration::from_millis(2);
 
 /// The longest that one transaction may take: nobody waits for it any more, and the next ones do. The database limits
 /// its statements itself, so this is a connection that died without a word.
@@ -130,16 +125,9 @@ impl Writer {
                     let (entries, tickets) =
                         batch.drain(..).map(|job| (job.entry, job.ticket)).unzip();
                     self.commit(entries, tickets).await;
-                    if received > 1 && received < BATCH && self.is_remote() {
-                        tokio::time::sleep(GATHER).await;
-                    }
                 }
             }
         }
-    }
-
-    fn is_remote(&self) -> bool {
-        self.database.backend() == DbBackend::Postgres
     }
 
     async fn commit(&mut self, entries: Vec<NewEntry>, tickets: Vec<Ticket>) {
