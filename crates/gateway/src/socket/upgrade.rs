@@ -204,6 +204,8 @@ async fn serve<D: Dialect>(
     let summary = run(&dialect, &queue, writer, &mut messages, rhythm, &stopping).await;
     open.decrement(1.0);
     log_end(D::NAME, &summary);
+    // Its seat is free before the peer has gone.
+    drop(dialect);
     if summary.ending != Ending::Lost {
         // A peer that does not close its side either is cut off.
         let _ = timeout(FAREWELL, messages.into_inner().drain()).await;
