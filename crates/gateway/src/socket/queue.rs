@@ -109,7 +109,7 @@ impl Queue {
     }
 
     /// Ready when there is something to send or the peer was too slow; wakes the one socket that asks.
-    pub(super) fn poll_filled(&self, context: &mut Context<'_>) -> Poll<Result<(), TooSlow>> {
+    pub(crate) fn poll_filled(&self, context: &mut Context<'_>) -> Poll<Result<(), TooSlow>> {
         let mut waiting = self.lock();
         // Kept also while there is something: a wire that takes nothing must not hide the overflow.
         waiting.socket = Some(context.waker().clone());

@@ -177,9 +177,15 @@ impl Listeners {
             threads: HashSet::new(),
             complete,
         });
+        let is_first = user.places.is_empty();
         user.places.push(place);
-        user.threads.extend(positions.iter().map(|it| it.thread));
         for &Position { thread, seq } in positions {
+            // The user came into it while another socket was here, which must hear it from the beginning: not from where it
+            // is now, but when its entries or the comparison tell of it.
+            if user.complete && !is_first && !user.threads.contains(&thread) {
+                continue;
+            }
+            user.threads.insert(thread);
             let thread = self
                 .threads
                 .entry(thread)
@@ -212,6 +218,7 @@ impl Listeners {
     /// Takes an entry that was committed, whoever says so.
     fn hear(&mut self, item: Item) {
         let (number, seq) = (item.entry.thread, item.entry.seq);
+        self.notice(&item.entry);
         let thread = match self.threads.entry(number) {
             Slot::Occupied(thread) => thread.into_mut(),
             Slot::Vacant(vacant) => {
@@ -239,6 +246,24 @@ impl Listeners {
         match thread.line.waiting(seq) {
             Some(waiting) if waiting.own.is_none() => waiting.own = Some(own),
             _ => own.settle(&entry),
+        }
+    }
+
+    /// Sees whom an entry brings into a thread that had left it behind: others listened from a later place on.
+    fn notice(&mut self, entry: &Entry) {
+        let gone = |thread: &Thread| entry.seq <= thread.line.seq();
+        if !self.threads.get(&entry.thread).is_some_and(gone) {
+            return;
+        }
+        for newcomer in newcomers(entry) {
+            let Some(user) = self.users.get(newcomer) else {
+                continue;
+            };
+            self.arrive(Arrival {
+                user_id: newcomer.to_owned(),
+                thread: entry.thread,
+                joined_seq: beginning(entry, user.complete),
+            });
         }
     }
 
@@ -454,7 +479,15 @@ fn newcomers(entry: &Entry) -> impl Iterator<Item = &str> {
 fn start(users: &HashMap<String, User>, entry: &Entry) -> Option<i64> {
     let mut here = newcomers(entry).filter_map(|id| users.get(id)).peekable();
     here.peek()?;
-    let new = entry.thread_kind() == ThreadKind::Direct && here.all(|user| user.complete);
-    // A direct thread that a user did not have is new from its first entry on; of another one the past is past.
-    Some(if new { 0 } else { entry.seq - 1 })
+    Some(beginning(entry, here.all(|user| user.complete)))
+}
+
+/// After which entry a thread begins for who is new in it with this one, and whose threads were `complete`. A direct thread
+/// that a user did not have is new from its first entry on; of another one the past is past.
+fn beginning(entry: &Entry, complete: bool) -> i64 {
+    if complete && entry.thread_kind() == ThreadKind::Direct {
+        0
+    } else {
+        entry.seq - 1
+    }
 }

@@ -4,6 +4,8 @@
 //! opens, and from then on every entry that brings a new member is seen here in its turn.
 
 mod listeners;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
