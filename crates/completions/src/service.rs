@@ -66,8 +66,8 @@ impl Service {
             .then(|| AgentContextService::new(Arc::clone(&self.engine)))
     }
 
-    /// Ends every run whose process has not renewed its lease in time, or begins it anew; says how many. The service
-    /// does so by itself, at its start and three times in the length of a lease.
+    /// Looks once at the leases of all runs, and ends those that nobody renewed in the last three rounds, or begins them anew;
+    /// says how many. The service does so by itself, at its start and three times in the length of a lease.
     pub async fn reap_once(&self) -> Result<usize, Status> {
         Ok(self.engine.reap().await?)
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// The time of day. Services stamp rows with it and compare leases and token lifetimes; it takes no part in ordering.
+/// The time of day. Services stamp rows with it and compare token lifetimes; it takes no part in ordering.
 pub trait Clock: Send + Sync + 'static {
     /// Now, to the microsecond: what a database column can hold.
     fn now(&self) -> DateTime<Utc>;

@@ -21,11 +21,8 @@ const HOUR: i64 = 60 * MINUTE;
 const OFF: i64 = MINUTE;
 
 /// One replica of threads is an hour ahead and is set back by ten minutes while people talk, a gateway is an hour behind, a
-/// replica of sessions is five minutes ahead. Nobody notices: order comes from the log, and keys are as long-lived as what they
-/// stand for.
-///
-/// The processes that answer keep the machine's clock. Their leases are times of day: one that is ahead by more than a lease
-/// takes over what its neighbour is answering.
+/// replica of sessions is five minutes ahead, one of completions is two minutes ahead. Nobody notices: order comes from the log,
+/// keys are as long-lived as what they stand for, and who still works on an answer is told by what they do, not by the time.
 struct WrongClocks;
 
 #[async_trait(?Send)]
@@ -48,6 +45,7 @@ impl Scenario for WrongClocks {
             (Part::threads(0), HOUR),
             (Part::gateway(0), -HOUR),
             (Part::sessions(0), 5 * MINUTE),
+            (Part::completions(0), 2 * MINUTE),
         ]
     }
 

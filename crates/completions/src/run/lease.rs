@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
-use super::Engine;
+use super::{Engine, watch};
 use crate::error::Error;
 use crate::store::Lease;
 
@@ -18,19 +18,26 @@ impl Engine {
     /// Does the work while the lease is renewed; `None` when it was lost: the work has stopped where it was, and
     /// somebody else ends the run.
     pub(crate) async fn hold<T>(&self, lease: Lease, work: impl Future<Output = T>) -> Option<T> {
-        let period = self.lease_length() / 3;
+        let period = self.round();
         let mut beat = interval_at(Instant::now() + period, period);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut work = pin!(work);
+        let mut until = self.lease_until();
         loop {
             tokio::select! {
                 done = &mut work => return Some(done),
-                _ = beat.tick() => match self.store.renew(lease, self.lease_until()).await {
-                    Ok(true) => {}
-                    Ok(false) => return None,
-                    // As long as nobody else raises the fence, the run is still this one's.
-                    Err(error) => tracing::warn!(run = %lease.run_id, %error, "cannot renew a lease"),
-                },
+                _ = beat.tick() => {
+                    // Never what stands there already, also when the clock was set back: whoever watches sees a change.
+                    until = self.lease_until().max(until + TimeDelta::microseconds(1));
+                    match self.store.renew(lease, until).await {
+                        Ok(true) => {}
+                        Ok(false) => return None,
+                        // As long as nobody else raises the fence, the run is still this one's.
+                        Err(error) => {
+                            tracing::warn!(run = %lease.run_id, %error, "cannot renew a lease");
+                        }
+                    }
+                }
             }
         }
     }
@@ -53,6 +60,12 @@ impl Engine {
         }
     }
 
+    /// How often a lease is renewed, and looked at by the others.
+    pub(super) fn round(&self) -> Duration {
+        self.lease_length() / watch::ROUNDS
+    }
+
+    /// What a lease says: by the clock of this process, so nobody else compares it with theirs.
     pub(super) fn lease_until(&self) -> DateTime<Utc> {
         let seconds = i64::try_from(self.settings.lease_seconds).unwrap_or(i64::MAX);
         self.clock.now() + TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX)

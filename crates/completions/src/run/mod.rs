@@ -32,6 +32,7 @@ mod replay;
 mod restart;
 mod telling;
 mod trust;
+mod watch;
 mod work;
 
 use std::sync::Arc;
@@ -53,6 +54,7 @@ use cancel::UnderWay;
 use feed::Feeds;
 pub(crate) use receipt::{Measure, Read, Receipt};
 use trust::Trusted;
+use watch::Watch;
 
 /// Asks models and keeps account of it.
 pub(crate) struct Engine {
@@ -70,6 +72,7 @@ pub(crate) struct Engine {
     owner: Uuid,
     feeds: Feeds,
     trusted: Trusted,
+    watch: Watch,
     under_way: UnderWay,
     /// Places for runs that are begun anew.
     anew: Semaphore,
@@ -99,6 +102,7 @@ impl Engine {
             owner: Uuid::new_v4(),
             feeds: Feeds::default(),
             trusted: Trusted::default(),
+            watch: Watch::default(),
             under_way: UnderWay::default(),
             anew: Semaphore::new(ANEW),
             settings,

@@ -1,22 +1,24 @@
-//! Runs whose process died: they are found by their lease, taken over by raising the fence, and brought to their end,
-//! or begun anew ([`super::restart`]).
+//! Runs whose process died: they are found by their lease ([`super::watch`]), taken over by raising the fence, and brought
+//! to their end, or begun anew ([`super::restart`]).
 
 use std::sync::Arc;
 
 use confab_rpc::Reason;
 use confab_rpc::threads::{Exchange, Message};
 use futures_util::StreamExt;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 use super::Engine;
 use super::ending::wish_or;
 use super::receipt::Receipt;
 use crate::backends::GONE;
 use crate::error::Error;
-use crate::store::{Appended, Failure, Purpose, Run, State};
+use crate::store::{Appended, Failure, Purpose, Run, Seen, State};
 
 /// Runs that are taken over and ended at once.
 const AT_ONCE: usize = 8;
+/// Runs that are looked at in a round, those first whose leases are the oldest.
+const WATCHED: u64 = 10_000;
 
 impl Engine {
     /// Looks for such runs now and then, until the process stops.
@@ -24,46 +26,42 @@ impl Engine {
         let engine = Arc::clone(self);
         self.tasks.spawn("reaper", async move {
             let stopping = engine.tasks.stopping();
-            let mut round = interval(engine.lease_length() / 3);
-            round.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                tokio::select! {
-                    () = stopping.cancelled() => return,
-                    _ = round.tick() => {}
-                }
                 if let Err(error) = engine.reap().await {
                     tracing::warn!(%error, "cannot look for runs that were left");
+                }
+                tokio::select! {
+                    () = stopping.cancelled() => return,
+                    // Not an interval: between two looks an owner has the whole time.
+                    () = sleep(engine.round()) => {}
                 }
             }
         });
     }
 
-    /// Ends every run whose lease has run out, or begins it anew; says how many. One that cannot be ended now is tried again when its new
-    /// lease has run out.
+    /// Looks once at all leases, and ends every run that was left, or begins it anew; says how many. One that cannot be ended
+    /// now is tried again when its new lease was not renewed either.
     pub(crate) async fn reap(self: &Arc<Self>) -> Result<usize, Error> {
-        let mut ended = 0;
-        loop {
-            let taken = self.take_over().await?;
-            if taken.is_empty() {
-                return Ok(ended);
-            }
-            let reaped: Vec<_> = futures_util::stream::iter(taken)
-                .map(|run| self.end_taken(run))
-                .buffer_unordered(AT_ONCE)
-                .collect()
-                .await;
-            ended += reaped.into_iter().filter(|ended| *ended).count();
-        }
+        let seen = self.store.leases(WATCHED).await?;
+        let left = self.watch.look(&seen);
+        let ended: Vec<_> = futures_util::stream::iter(left)
+            .map(|left| self.end_left(left))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        Ok(ended.into_iter().filter(|ended| *ended).count())
     }
 
-    /// Takes the leases of runs that were left. A run that somebody else was faster to take is not among them.
-    async fn take_over(&self) -> Result<Vec<Run>, Error> {
-        let mut taken = Vec::new();
-        for run in self.store.expired(self.clock.now(), AT_ONCE as u64).await? {
-            let run = self.store.take(run, self.owner, self.lease_until()).await?;
-            taken.extend(run);
+    /// Takes over a run that was left, unless somebody else was faster or its owner woke up, and ends it.
+    async fn end_left(self: &Arc<Self>, left: Seen) -> bool {
+        match self.store.take(left, self.owner, self.lease_until()).await {
+            Ok(Some(run)) => self.end_taken(run).await,
+            Ok(None) => false,
+            Err(error) => {
+                tracing::warn!(run = %left.id, %error, "cannot take over a run");
+                false
+            }
         }
-        Ok(taken)
     }
 
     async fn end_taken(self: &Arc<Self>, run: Run) -> bool {

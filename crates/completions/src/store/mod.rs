@@ -9,8 +9,8 @@ use confab_runtime::Tasks;
 use confab_runtime::batches::{Batches, Size, Undone};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, ConnAcquireErr, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, UpdateMany,
+    ColumnTrait, ConnAcquireErr, DbErr, DerivePartialModel, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect, UpdateMany,
 };
 use uuid::Uuid;
 
@@ -26,6 +26,16 @@ use steps::{Step, Steps};
 pub(crate) struct Lease {
     pub(crate) run_id: Uuid,
     pub(crate) fence: i64,
+}
+
+/// A lease as it stood in its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, DerivePartialModel)]
+#[sea_orm(entity = "Entity")]
+pub(crate) struct Seen {
+    pub(crate) id: Uuid,
+    pub(crate) fence: i64,
+    /// By the clock of whoever holds it; it changes with each renewal.
+    pub(crate) lease_until: DateTime<Utc>,
 }
 
 /// What is known of a run when its exchange is in the thread.
@@ -123,36 +133,37 @@ impl Store {
             .await
     }
 
-    /// Runs that nobody has worked on since their lease ran out, the longest forgotten first.
-    pub(crate) async fn expired(&self, now: DateTime<Utc>, limit: u64) -> Result<Vec<Run>, DbErr> {
+    /// The leases of what is under way, the oldest first.
+    pub(crate) async fn leases(&self, limit: u64) -> Result<Vec<Seen>, DbErr> {
         Entity::find()
+            .select_only()
+            .columns([Column::Id, Column::Fence, Column::LeaseUntil])
             .filter(Column::State.is_in([State::Reserving, State::Running, State::Answered]))
-            .filter(Column::LeaseUntil.lt(now))
             .order_by_asc(Column::LeaseUntil)
             .limit(limit)
+            .into_partial_model()
             .all(self.database.read())
             .await
     }
 
-    /// Takes over a run as it was found. `None`: somebody else was faster, or its owner is alive.
+    /// Takes over a run whose lease still is as it was seen. `None`: somebody else was faster, or its owner is alive.
     pub(crate) async fn take(
         &self,
-        run: Run,
+        seen: Seen,
         owner: Uuid,
         until: DateTime<Utc>,
     ) -> Result<Option<Run>, DbErr> {
-        let fence = run.fence + 1;
-        let update = held(run.lease())
-            .col_expr(Column::Fence, Expr::value(fence))
+        let lease = Lease {
+            run_id: seen.id,
+            fence: seen.fence,
+        };
+        let update = held(lease)
+            .col_expr(Column::Fence, Expr::value(seen.fence + 1))
             .col_expr(Column::LeaseOwner, Expr::value(owner))
             .col_expr(Column::LeaseUntil, Expr::value(until))
-            .filter(Column::LeaseUntil.eq(run.lease_until));
-        Ok(self.apply(update).await?.then_some(Run {
-            fence,
-            lease_owner: owner,
-            lease_until: until,
-            ..run
-        }))
+            .filter(Column::LeaseUntil.eq(seen.lease_until));
+        let taken = update.exec_with_returning(self.database.write()).await?;
+        Ok(taken.into_iter().next())
     }
 
     /// Extends a lease; false when it is lost.

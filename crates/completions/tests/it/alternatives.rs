@@ -65,7 +65,6 @@ async fn what_is_set_aside_pays_for_the_dearest_that_may_answer() {
         assert!(reserved > 2048 * 60, "{reserved}");
         dying.wire.done("Checkpoint", 1).await;
         dying.kill();
-        house.let_leases_expire();
         let heir = house.start_with(Wire::free(), &[("restarts", "0")]);
         let heir = heir.await;
         heir.reap().await;

@@ -147,7 +147,6 @@ async fn a_run_whose_process_is_dead_is_stopped_by_its_heir() {
         let heir = house.start().await;
         let (run, ()) = tokio::join!(heir.cancel(&ann, &run_id), async {
             house.cancel_is_written().await;
-            house.let_leases_expire();
             heir.reap().await;
         });
         assert_eq!(run.unwrap().state(), RunState::Cancelled);

@@ -55,7 +55,6 @@ async fn what_a_dead_process_was_being_answered_is_asked_anew() {
             assert_eq!(follower.text_of(old.len()).await, old);
             followers.push(follower);
         }
-        house.let_leases_expire();
         assert_eq!(heir.reap().await, 1);
         for mut follower in followers {
             while follower.restarts == 0 {
@@ -98,7 +97,6 @@ async fn who_asked_is_shown_the_answer_of_whoever_took_the_run_over() {
         asked.text_of(words_of(1, 4).len()).await;
         sleeping.wire.held().await;
         let awake = house.start().await;
-        house.let_leases_expire();
         awake.reap().await;
         awake.stop().await;
         sleeping.wire.open();
@@ -129,7 +127,6 @@ async fn a_prompt_is_asked_anew_with_all_that_was_said_beside_it() {
         asked.some_text().await;
         let first = upstream.seen().asked.pop().unwrap();
         dying.kill();
-        house.let_leases_expire();
         let heir = house.start().await;
         heir.reap().await;
         heir.stop().await;
@@ -154,12 +151,10 @@ async fn the_second_death_interrupts() {
         let question = format!("9 words, halt 4 2 {name}");
         let run_id = ask_and_die(&house, &ann, &question, 4).await;
         let heir = house.start().await;
-        house.let_leases_expire();
         heir.reap().await;
         let thread_id = house.threads(&ann).await.remove(0).id;
         house.stored(&ann, &thread_id, &words_of(2, 2)).await;
         heir.kill();
-        house.let_leases_expire();
         let last = house.start().await;
         last.reap().await;
         let follower = last.follow(&ann, &run_id, "").await.unwrap();
@@ -195,7 +190,6 @@ async fn an_answer_that_cannot_be_had_anew_stays_as_it_is() {
         asked.text_of(text.len()).await;
         house.stored(&ann, &thread_of(&asked.started), &text).await;
         dying.kill();
-        house.let_leases_expire();
         let settings = [
             ("providers.ollama.base_url", "http://127.0.0.1:9/v1"),
             ("providers.ollama.retries", "0"),
@@ -230,7 +224,6 @@ async fn an_agent_is_not_asked_anew() {
         drop(asked);
         let calls = agent.calls().len();
         dying.kill();
-        house.let_leases_expire();
         let heir = house.start().await;
         heir.reap().await;
         heir.stop().await;
@@ -332,7 +325,6 @@ async fn fifty_answers_whose_process_dies_at_a_random_word_end_once_and_add_up()
 /// The process dies, and another one finds what it left.
 async fn succeed(house: &House, dying: Process) -> Process {
     dying.kill();
-    house.let_leases_expire();
     let heir = house.start().await;
     heir.reap().await;
     heir

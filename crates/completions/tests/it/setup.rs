@@ -21,7 +21,7 @@ use crate::wire::Wire;
 pub(crate) const ALTERNATIVE: &str = "alternative";
 const DEFAULTS: &str = include_str!("../../../confab/default.toml");
 /// The lease of every process here, so long that only the test's clock ends it.
-pub(crate) const LEASE_SECONDS: u32 = 3600;
+const LEASE_SECONDS: u32 = 3600;
 
 #[derive(Deserialize)]
 pub(crate) struct Tree {

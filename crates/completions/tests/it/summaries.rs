@@ -158,7 +158,6 @@ async fn a_summary_whose_process_dies_is_settled() {
             ask_all(&dying, &ann, &["one", "two"]).await;
             dying.wire.held().await;
             dying.kill();
-            house.let_leases_expire();
             let heir = house.start().await;
             heir.reap().await;
             heir.stop().await;

@@ -30,7 +30,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use tempfile::TempDir;
 
 use crate::asking::{Answered, Following};
-use crate::setup::{LEASE_SECONDS, lanes, owned, tree};
+use crate::setup::{lanes, owned, tree};
 use crate::wire::Wire;
 
 /// Of the shipped catalogue: 0.0015 and 0.002 dollars per 1,000 tokens, a context of 4,096.
@@ -150,12 +150,6 @@ impl House {
             wire,
             tasks,
         }
-    }
-
-    /// All leases run out.
-    pub(crate) fn let_leases_expire(&self) {
-        let lease = TimeDelta::seconds(i64::from(LEASE_SECONDS));
-        self.clock.advance(lease + TimeDelta::seconds(1));
     }
 
     /// What was set aside for chats runs out.
@@ -431,11 +425,20 @@ impl Process {
         self.runtime.shutdown_background();
     }
 
-    /// Ends what other processes left.
+    /// Looks at the leases of others so often that what nobody renews is ended; says how many were.
     pub(crate) async fn reap(&self) -> usize {
+        let mut ended = 0;
+        for _ in 0..4 {
+            ended += self.look().await;
+        }
+        ended
+    }
+
+    /// Looks at the leases of others, once.
+    pub(crate) async fn look(&self) -> usize {
         let service = self.service.clone();
-        let reap = async move { service.reap_once().await.unwrap() };
-        in_runtime(self.runtime.handle(), reap).await
+        let look = async move { service.reap_once().await.unwrap() };
+        in_runtime(self.runtime.handle(), look).await
     }
 }
 
