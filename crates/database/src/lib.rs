@@ -35,6 +35,9 @@ pub use sql::Sql;
 /// Two processes that migrate the same PostgreSQL database wait for each other on this advisory lock.
 const MIGRATION_LOCK: i64 = 0x0063_6f6e_6661_6200;
 
+/// Rows of SQLite that may wait to be taken.
+const ROWS: usize = 256;
+
 /// An open database. Cloning is cheap; clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -62,7 +65,9 @@ impl Database {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             // Another process, such as `confab user add`, may hold the write lock for a moment.
-            .busy_timeout(Duration::from_secs(5));
+            .busy_timeout(Duration::from_secs(5))
+            // The thread that reads goes on while rows are taken, and need not wait in the middle of a page.
+            .row_buffer_size(ROWS);
         if let Some(folder) = options.get_filename().parent() {
             make_private(folder).map_err(|error| {
                 DbErr::Custom(format!("cannot make {}: {error}", folder.display()))
