@@ -193,9 +193,10 @@ pub(super) async fn threads(request: HttpRequest, gateway: web::Data<Gateway>) -
 
 /// Whom the caller talks to, and what was said last.
 #[derive(Serialize, ToSchema)]
-struct Thread<'a> {
+struct Thread {
     id: i64,
-    other_user: User<'a>,
+    #[schema(value_type = User)]
+    other_user: Box<RawValue>,
     #[schema(value_type = Option<Message>)]
     last_message: Option<Box<RawValue>>,
 }

@@ -72,22 +72,23 @@ impl Listing {
         let Page { rendered, next } = self.page(from).await?;
         let first = rendered.strip_suffix(',').unwrap_or(&rendered);
         let Frame { open, close } = frame;
-        let head = format!("{{\"status\":\"success\",\"data\":{open}{first}");
-        let middle = format!("{close},\"entity\":{open}{first}");
+        let head = [r#"{"status":"success","data":"#, open, first];
+        let middle = [close, r#","entity":"#, open, first];
         // A text always becomes JSON.
         let message = serde_json::to_string(message).unwrap_or_default();
-        let tail = format!("{close},\"message\":{message},\"success\":true}}");
+        let tail = [close, r#","message":"#, &message, r#","success":true}"#];
         let mut response = HttpResponse::Ok();
         response.content_type("application/json");
         let Some(next) = next else {
-            return Ok(response.body(head + &middle + &tail));
+            let parts = [&head[..], &middle, &tail];
+            return Ok(response.body(parts.concat().concat()));
         };
-        let part = |text: String| stream::iter([Ok::<_, Fault>(Bytes::from(text))]);
-        let body = part(head)
+        let part = |parts: &[&str]| stream::iter([Ok::<_, Fault>(Bytes::from(parts.concat()))]);
+        let body = part(&head)
             .chain(self.clone().rest(next))
-            .chain(part(middle))
+            .chain(part(&middle))
             .chain(self.rest(next))
-            .chain(part(tail));
+            .chain(part(&tail));
         Ok(response.streaming(body))
     }
 

@@ -6,6 +6,7 @@
 use confab_rpc::sessions::Profile;
 use confab_rpc::threads::{Entry, EntryKind};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
+use serde_json::value::RawValue;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
@@ -189,8 +190,10 @@ pub(super) fn is(id: &str, user: Uuid) -> bool {
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 pub(super) struct Message<'a> {
     id: i64,
-    sender: &'a User<'a>,
-    receiver: &'a User<'a>,
+    #[schema(value_type = User)]
+    sender: &'a RawValue,
+    #[schema(value_type = User)]
+    receiver: &'a RawValue,
     attached_file_size: String,
     message: Option<&'a str>,
     updated_at: &'a str,
@@ -215,23 +218,30 @@ pub(super) struct Said<'a> {
     pub(super) messages: Vec<Message<'a>>,
 }
 
-/// The two people of a thread, as one of them sees them.
+/// The two people of a thread, as one of them sees them. Every message shows both, so they are rendered once.
 #[derive(Debug)]
 pub(super) struct Pair<'a> {
-    own: User<'a>,
-    other: User<'a>,
+    own_id: &'a str,
+    own: Box<RawValue>,
+    other: Box<RawValue>,
 }
 
 impl<'a> Pair<'a> {
     pub(super) fn seen_by(viewer: Uuid, own: &'a Profile, other: &'a Profile) -> Self {
+        let shown = |profile: &'a Profile| {
+            let shown = serde_json::value::to_raw_value(&User::seen_by(viewer, profile));
+            // A user always becomes JSON.
+            shown.unwrap_or_default()
+        };
         Self {
-            own: User::seen_by(viewer, own),
-            other: User::seen_by(viewer, other),
+            own_id: &own.user_id,
+            own: shown(own),
+            other: shown(other),
         }
     }
 
     /// The one who is not looking.
-    pub(super) fn into_other(self) -> User<'a> {
+    pub(super) fn into_other(self) -> Box<RawValue> {
         self.other
     }
 
@@ -243,7 +253,7 @@ impl<'a> Pair<'a> {
             EntryKind::Profile => ("user_profile", None),
             _ => return None,
         };
-        let (sender, receiver) = if entry.author_id == self.own.id {
+        let (sender, receiver) = if entry.author_id == self.own_id {
             (&self.own, &self.other)
         } else {
             (&self.other, &self.own)
