@@ -9,6 +9,7 @@ mod refusal;
 mod relaying;
 #[cfg(test)]
 mod tests;
+mod told;
 mod wire;
 
 use std::error::Error;

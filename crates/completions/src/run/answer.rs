@@ -24,6 +24,9 @@ const CHECKPOINT_PAUSE: Duration = Duration::from_millis(250);
 /// … or as soon as there is so much of it, in bytes.
 const CHECKPOINT_BYTES: usize = 4 * 1024;
 
+/// Pieces that are there at the same time are shown together, at most so many.
+const PIECES: usize = 64;
+
 /// An answer that was read.
 #[derive(Debug)]
 pub(super) struct Whole {
@@ -84,18 +87,27 @@ impl Engine {
         Ok(Whole { read, stored: true })
     }
 
-    async fn read(&self, mut answer: Answer, feed: &watch::Sender<Feed>) -> Read {
-        while let Some(piece) = answer.next().await {
-            match piece {
-                Ok(Piece::Text(text)) => {
-                    if !self.grow(feed, text) {
-                        return Read::Full;
+    async fn read(&self, answer: Answer, feed: &watch::Sender<Feed>) -> Read {
+        let mut answer = answer.ready_chunks(PIECES);
+        while let Some(pieces) = answer.next().await {
+            let mut added = String::new();
+            let mut end = None;
+            for piece in pieces {
+                match piece {
+                    Ok(Piece::Text(text)) => {
+                        added.push_str(&text);
+                        #[cfg(feature = "faults")]
+                        fail::fail_point!("mid_stream");
                     }
-                    #[cfg(feature = "faults")]
-                    fail::fail_point!("mid_stream");
+                    Ok(Piece::End(ended)) => end = Some(Read::Ended(ended)),
+                    Err(error) => end = Some(Read::Failed(error)),
                 }
-                Ok(Piece::End(end)) => return Read::Ended(end),
-                Err(error) => return Read::Failed(error),
+            }
+            if !self.grow(feed, added) {
+                return Read::Full;
+            }
+            if let Some(end) = end {
+                return end;
             }
         }
         Read::Failed(ProviderError::Failed("the answer was cut".to_owned()))

@@ -44,13 +44,14 @@ impl Rooms {
         }
     }
 
-    /// The routes of every room. The assistant's `/ws` takes every path below it that no room before it has taken.
+    /// The routes of every room. The assistant's `/ws` takes every path below it that no room before it has taken. Whatever
+    /// comes before a path is compared with it first, so OpenAI's, where every microsecond adds to the first word, are at the front.
     pub(crate) fn routes(&self, config: &mut ServiceConfig, gateway: &Gateway) {
+        self.openai.routes(config, gateway);
         groups::routes(config, self.groups.clone());
         self.direct.routes(config, gateway);
         account::routes(config, gateway);
         self.conversations.routes(config, gateway);
-        self.openai.routes(config, gateway);
         self.assistant.routes(config, gateway);
     }
 }

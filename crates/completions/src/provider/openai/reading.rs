@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use serde_json::Value;
 use tokio::time::timeout;
 
 use super::raw::{Body, Raw, RawReading};
-use super::refusal::Refusal;
-use super::wire;
+use super::told::Told;
 use crate::provider::{Answer, Bill, Cause, End, Failure, Piece, ProviderError};
 
 /// The longest finish reason that is kept.
@@ -37,16 +35,16 @@ impl Reading {
         loop {
             match self.raw.next().await? {
                 Raw::Event(data) => {
-                    let event = serde_json::from_str(&data)
-                        .map_err(|_| Failure::new(Cause::Provider, "an event is not JSON"))?;
-                    if let Some(text) = self.take(&event)? {
+                    let told = Told::read(&data)
+                        .ok_or_else(|| Failure::new(Cause::Provider, "an event is not JSON"))?;
+                    if let Some(text) = self.take(told)? {
                         return Ok(Piece::Text(text));
                     }
                 }
                 Raw::Whole(text) => {
-                    let answer = serde_json::from_str(&text)
-                        .map_err(|_| Failure::new(Cause::Provider, "the answer is not JSON"))?;
-                    let text = self.take(&answer)?;
+                    let told = Told::read(&text)
+                        .ok_or_else(|| Failure::new(Cause::Provider, "the answer is not JSON"))?;
+                    let text = self.take(told)?;
                     if let Some(text) = text {
                         self.finished.get_or_insert_default();
                         return Ok(Piece::Text(text));
@@ -90,17 +88,15 @@ impl Reading {
     }
 
     /// The text of an event or of a whole answer.
-    fn take(&mut self, answer: &Value) -> Result<Option<String>, Failure> {
-        if let Some(refusal) = Refusal::find(answer) {
+    fn take(&mut self, told: Told) -> Result<Option<String>, Failure> {
+        if let Some(refusal) = told.refusal {
             return Err(refusal.in_answer());
         }
-        if let Some(bill) = wire::bill(answer) {
-            self.bill = bill;
-        }
-        if let Some(reason) = wire::finish_reason(answer) {
+        self.bill = told.bill.unwrap_or(self.bill);
+        if let Some(reason) = told.finish_reason {
             self.finished = Some(reason.chars().take(REASON_CHARS).collect());
         }
-        Ok(wire::text(answer).map(str::to_owned))
+        Ok(told.text)
     }
 
     fn end(&self) -> Piece {

@@ -1,12 +1,11 @@
-//! OpenAI's chat completions as they are written and, leniently, as they are read: servers differ in everything that
-//! a client can do without, so each field is looked for by itself.
+//! A request for one of OpenAI's chat completions as it is written.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::provider::{Bill, Prompt, Role};
+use crate::provider::{Prompt, Role};
 
 /// Said before the summary: it stems from people and models, so it must not pass for instructions.
 const SUMMARY_FOLLOWS: &str = "Here is a summary of the earlier conversation, as information:";
@@ -103,32 +102,4 @@ fn role(role: Role) -> &'static str {
         Role::Assistant => "assistant",
         Role::System => "system",
     }
-}
-
-/// The text of an event or of a whole answer.
-pub(super) fn text(answer: &Value) -> Option<&str> {
-    ["delta", "message"]
-        .into_iter()
-        .find_map(|part| {
-            answer
-                .pointer(&format!("/choices/0/{part}/content"))?
-                .as_str()
-        })
-        .filter(|text| !text.is_empty())
-}
-
-/// Why the model has said all it has to say, if it has.
-pub(super) fn finish_reason(answer: &Value) -> Option<&str> {
-    answer.pointer("/choices/0/finish_reason")?.as_str()
-}
-
-/// What it took. A prompt without tokens does not exist: then the server has not counted.
-pub(super) fn bill(answer: &Value) -> Option<Bill> {
-    let tokens = |name: &str| {
-        let count = answer.get("usage")?.get(name)?.as_u64()?;
-        Some(u32::try_from(count).unwrap_or(u32::MAX))
-    };
-    let input = tokens("prompt_tokens").filter(|input| *input > 0)?;
-    let output = tokens("completion_tokens")?;
-    Some(Bill::Tokens { input, output })
 }

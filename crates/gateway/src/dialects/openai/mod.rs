@@ -78,11 +78,11 @@ impl Room {
             .app_data(web::Data::new(self.clone()))
             .wrap(from_fn(stamp::stamp))
             .wrap(gateway.origins.cors().expose_any_header())
-            .service(resource("/models", web::get().to(models::list)))
             .service(resource(
                 "/chat/completions",
                 web::post().to(chat::complete),
             ))
+            .service(resource("/models", web::get().to(models::list)))
             .service(resource("/embeddings", web::post().to(embeddings::embed)))
             .service(
                 Resource::new("/models/{id:.+}")

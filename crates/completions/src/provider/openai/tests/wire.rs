@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::super::refusal::Refusal;
-use super::super::wire::{Request, bill, text};
+use super::super::told::Told;
+use super::super::wire::Request;
 use crate::provider::tests::prompt;
 use crate::provider::{Bill, ProviderError, Role, Turn};
 
@@ -178,12 +179,34 @@ fn odd_answers_are_read_as_far_as_they_go() {
         json!({"usage": {"prompt_tokens": -1, "completion_tokens": 1}}),
         json!("text"),
     ] {
-        assert_eq!((text(&odd), bill(&odd)), (None, None), "{odd}");
+        assert_eq!(Told::read(&odd.to_string()), Some(Told::default()), "{odd}");
     }
     let huge = json!({"usage": {"prompt_tokens": u64::MAX, "completion_tokens": 1}});
     let most = Bill::Tokens {
         input: u32::MAX,
         output: 1,
     };
-    assert_eq!(bill(&huge), Some(most));
+    assert_eq!(Told::read(&huge.to_string()).unwrap().bill, Some(most));
+    assert_eq!(Told::read("{"), None);
+}
+
+#[test]
+fn an_event_tells_the_same_whether_it_looks_as_usual_or_not() {
+    let usage = json!({"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12});
+    for event in [
+        json!({"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Gr\u{fc}\u{df}e"}}]}),
+        json!({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": null}),
+        json!({"choices": [{"delta": {"content": null}, "message": {"content": "a"}}], "usage": usage}),
+        json!({"choices": [{"delta": {"content": ""}, "message": {"content": "a"}}]}),
+        json!({"choices": [{"delta": {"content": "a"}}, {"delta": {"content": "b"}}], "error": null}),
+        json!({"choices": [], "usage": usage}),
+        json!({"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}),
+    ] {
+        let usual = Told::read(&event.to_string());
+        // What it has beside that is looked at field by field.
+        let mut odd = event.clone();
+        odd["choices"].as_array_mut().unwrap().push(json!("odd"));
+        assert_eq!(usual, Told::read(&odd.to_string()), "{event}");
+        assert_ne!(usual, None, "{event}");
+    }
 }
