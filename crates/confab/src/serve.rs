@@ -17,7 +17,7 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::roles::{Role, Roles};
 use crate::settings::Settings;
-use crate::wiring::{KEEP_ALIVE, Reach, Wired, Wiring};
+use crate::wiring::{KEEP_ALIVE, KEEP_ALIVE_TIMEOUT, Reach, Wired, Wiring};
 
 /// How long databases may take to close, even when the grace period is over: they have little to do.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -174,7 +174,7 @@ impl Running {
             let served = tonic::transport::Server::builder()
                 .trace_fn(confab_rpc::trace::server_span)
                 .http2_keepalive_interval(Some(KEEP_ALIVE))
-                .http2_keepalive_timeout(Some(KEEP_ALIVE))
+                .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
                 .add_routes(routes)
                 .serve_with_incoming_shutdown(incoming, stopping.cancelled())
                 .await;

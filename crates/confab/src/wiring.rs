@@ -264,8 +264,9 @@ impl Wiring<'_> {
 }
 
 /// How often the other end of a lane is asked whether it is there, and how long it may take to say so. Calls on a
-/// connection that died without a word fail until then.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// connection that died without a word fail until then; what that hid, such as a dead connection behind it, shows only later.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(2);
+pub(crate) const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A lane to a role that runs elsewhere.
 pub(crate) fn remote(lanes: &Lanes, role: Role) -> anyhow::Result<Lane> {
@@ -278,7 +279,7 @@ pub(crate) fn remote(lanes: &Lanes, role: Role) -> anyhow::Result<Lane> {
         .with_context(|| format!("lanes.{role}.url"))?
         .connect_timeout(deadline)
         .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
     Ok(Lane::remote(endpoint.connect_lazy(), deadline))
 }

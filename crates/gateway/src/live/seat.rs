@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytestring::ByteString;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::announcer::Announcer;
@@ -49,9 +49,10 @@ impl Seat {
 
     /// Resolves when what the socket missed is in its queue. Requests wait for it.
     pub(crate) async fn ready(&self) {
-        let mut replayed = self.place.replayed.subscribe();
-        // The sender lives as long as the place.
-        let _ = replayed.wait_for(|replayed| *replayed).await;
+        let replayed = self.place.replayed.notified();
+        if self.place.lock().moved.is_some() {
+            replayed.await;
+        }
     }
 
     /// Holds back the pushes to this socket that could be what a request under way leads to, while the value lives.
@@ -75,7 +76,8 @@ pub(super) struct Place {
     pub(super) user: String,
     pub(super) announcer: Arc<dyn Announcer>,
     pub(super) queue: Arc<Queue>,
-    replayed: watch::Sender<bool>,
+    /// Told when nothing is left to replay.
+    replayed: Notify,
     turn: Mutex<Turn>,
 }
 
@@ -110,7 +112,7 @@ impl Place {
             user: user.to_string(),
             announcer,
             queue: Arc::default(),
-            replayed: watch::Sender::new(!replays),
+            replayed: Notify::new(),
             turn: Mutex::new(Turn {
                 moved: replays.then(HashMap::new),
                 ..Turn::default()
@@ -183,7 +185,7 @@ impl Place {
         turn.moved = None;
         turn.replayed.clone_from(done);
         drop(turn);
-        self.replayed.send_replace(true);
+        self.replayed.notify_waiters();
         None
     }
 

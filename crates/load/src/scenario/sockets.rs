@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Stage;
 use crate::LoadError;
@@ -14,7 +14,7 @@ use crate::socket::Socket;
 
 /// Connections that are being opened at a time.
 const AT_ONCE: usize = 64;
-/// How long a socket is tried again.
+/// How long a socket is tried again, and a confirmation waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Opens the planned sockets, spread over people and gateways.
@@ -99,24 +99,28 @@ pub(super) struct Sent {
     pub(super) id: i64,
 }
 
-/// Sends the frame of a text and waits until it is confirmed.
+/// Sends the frame of a text and waits until it is confirmed; not for ever, as a confirmation that got lost is an error.
 pub(super) async fn say(
     socket: &mut Socket,
     dialect: Dialect,
     frame: String,
     text: &str,
 ) -> Result<Sent, LoadError> {
-    socket.send(frame).await?;
-    loop {
-        let frame = socket.text().await?;
-        let Heard {
-            text: heard,
-            thread,
-            seq,
-            id,
-        } = dialect.hear(&frame)?;
-        if heard.as_deref() == Some(text) {
-            return Ok(Sent { thread, seq, id });
+    let confirmed = async {
+        socket.send(frame).await?;
+        loop {
+            let frame = socket.text().await?;
+            let Heard {
+                text: heard,
+                thread,
+                seq,
+                id,
+            } = dialect.hear(&frame)?;
+            if heard.as_deref() == Some(text) {
+                return Ok(Sent { thread, seq, id });
+            }
         }
-    }
+    };
+    let late = |_| Err(LoadError::Reply(format!("no confirmation of {text:?}")));
+    timeout(PATIENCE, confirmed).await.unwrap_or_else(late)
 }
