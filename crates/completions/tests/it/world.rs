@@ -126,7 +126,13 @@ impl House {
 
     /// Starts a process with more settings of `completions` overridden.
     pub(crate) async fn start_with(&self, wire: Wire, overrides: &[(&str, &str)]) -> Process {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
+        // One thread, so that a process that is killed stops at once: with two, one of them may still write down what the
+        // other's end did to a connection.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let (url, clock, on) = (self.url.clone(), self.clock.clone(), wire.clone());
         let all = self.overrides.iter().cloned().chain(owned(overrides));
         let tree = tree(&all.collect::<Vec<_>>(), self.folder.path());
