@@ -36,6 +36,9 @@ use crate::wire::Wire;
 /// Of the shipped catalogue: 0.0015 and 0.002 dollars per 1,000 tokens, a context of 4,096.
 pub(crate) const LLAMA: i32 = 8;
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+/// After so many looks what nobody renews was left. Whoever looks on after that takes it from its heir, which does not renew
+/// so often either.
+pub(crate) const LOOKS: usize = 4;
 
 /// What outlives a process: databases, files, the time of day.
 pub(crate) struct House {
@@ -433,11 +436,13 @@ impl Process {
 
     /// Looks at the leases of others so often that what nobody renews is ended; says how many were.
     pub(crate) async fn reap(&self) -> usize {
-        let mut ended = 0;
-        for _ in 0..4 {
-            ended += self.look().await;
+        for _ in 0..LOOKS {
+            let ended = self.look().await;
+            if ended > 0 {
+                return ended;
+            }
         }
-        ended
+        0
     }
 
     /// Looks at the leases of others, once.
