@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use confab_rpc::Reason;
 use confab_rpc::threads::CheckpointRequest;
-use futures_util::StreamExt;
 use futures_util::future::{Either, select};
+use futures_util::{FutureExt, StreamExt};
 use std::pin::pin;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -24,8 +24,8 @@ const CHECKPOINT_PAUSE: Duration = Duration::from_millis(250);
 /// … or as soon as there is so much of it, in bytes.
 const CHECKPOINT_BYTES: usize = 4 * 1024;
 
-/// Pieces that are there at the same time are shown together, at most so many.
-const PIECES: usize = 64;
+/// Pieces that are there at the same time are shown together, up to so many bytes and a piece.
+const SHOWN_BYTES: usize = 16 * 1024;
 
 /// An answer that was read.
 #[derive(Debug)]
@@ -87,22 +87,28 @@ impl Engine {
         Ok(Whole { read, stored: true })
     }
 
-    async fn read(&self, answer: Answer, feed: &watch::Sender<Feed>) -> Read {
-        let mut answer = answer.ready_chunks(PIECES);
-        while let Some(pieces) = answer.next().await {
+    async fn read(&self, mut answer: Answer, feed: &watch::Sender<Feed>) -> Read {
+        loop {
             let mut added = String::new();
-            let mut end = None;
-            for piece in pieces {
-                match piece {
-                    Ok(Piece::Text(text)) => {
-                        added.push_str(&text);
-                        #[cfg(feature = "faults")]
-                        fail::fail_point!("mid_stream");
+            let mut next = answer.next().await;
+            let end = loop {
+                match next {
+                    Some(Ok(Piece::Text(text))) => added.push_str(&text),
+                    Some(Ok(Piece::End(end))) => break Some(Read::Ended(end)),
+                    Some(Err(error)) => break Some(Read::Failed(error)),
+                    None => {
+                        let cut = ProviderError::Failed("the answer was cut".to_owned());
+                        break Some(Read::Failed(cut));
                     }
-                    Ok(Piece::End(ended)) => end = Some(Read::Ended(ended)),
-                    Err(error) => end = Some(Read::Failed(error)),
                 }
-            }
+                if added.len() >= SHOWN_BYTES {
+                    break None;
+                }
+                match answer.next().now_or_never() {
+                    Some(more) => next = more,
+                    None => break None,
+                }
+            };
             if !self.grow(feed, added) {
                 return Read::Full;
             }
@@ -110,7 +116,6 @@ impl Engine {
                 return end;
             }
         }
-        Read::Failed(ProviderError::Failed("the answer was cut".to_owned()))
     }
 
     /// Adds text for everyone to see; false when that was all there is room for.

@@ -16,6 +16,10 @@ use crate::live::seat::Place;
 use crate::live::{Announcement, Announcer, Known};
 
 const THREAD: i64 = 7;
+const BEHIND_THE_FIRST: Position = Position {
+    thread: THREAD,
+    seq: 1,
+};
 
 /// Shows an entry as its number.
 struct Plain;
@@ -78,11 +82,7 @@ async fn a_socket_hears_a_new_thread_from_its_beginning_though_a_later_one_knows
     // The first message of a thread is stored; before its author is told of it, they open another socket.
     let (early, late) = (socket(ann, &room), socket(ann, &room));
     let _early = shards.attach(&early, &[]).await;
-    let here = Position {
-        thread: THREAD,
-        seq: 1,
-    };
-    let _late = shards.attach(&late, &[here]).await;
+    let _late = shards.attach(&late, &[BEHIND_THE_FIRST]).await;
     shards
         .entries(vec![entry(1, ann, ben), entry(2, ben, ann)])
         .await;
@@ -100,11 +100,7 @@ async fn a_receiver_hears_a_new_thread_from_its_beginning_though_its_author_came
     let (ann, ben) = (Uuid::now_v7(), Uuid::now_v7());
     let (receiver, author) = (socket(ben, &room), socket(ann, &room));
     let _receiver = shards.attach(&receiver, &[]).await;
-    let here = Position {
-        thread: THREAD,
-        seq: 1,
-    };
-    let _author = shards.attach(&author, &[here]).await;
+    let _author = shards.attach(&author, &[BEHIND_THE_FIRST]).await;
     shards
         .entries(vec![entry(1, ann, ben), entry(2, ann, ben)])
         .await;
