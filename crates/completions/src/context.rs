@@ -25,6 +25,7 @@ pub(crate) struct Exchanges {
     keeps_questions: bool,
     unanswered: HashSet<i64>,
     tokens: u32,
+    being_written: bool,
 }
 
 impl Exchanges {
@@ -38,6 +39,7 @@ impl Exchanges {
 
     /// Takes the next older message.
     pub(crate) fn take(&mut self, message: Message) {
+        self.being_written |= message.state() == MessageState::Streaming;
         if message.author_kind() == AuthorKind::Model && !has_said_something(&message) {
             if !self.keeps_questions {
                 self.unanswered.insert(message.answers);
@@ -61,6 +63,11 @@ impl Exchanges {
         self.tokens
     }
 
+    /// Whether what was taken stays as it is.
+    pub(crate) fn are_settled(&self) -> bool {
+        !self.being_written
+    }
+
     /// The newest `limit`, oldest first.
     pub(crate) fn newest(mut self, limit: usize) -> Vec<Message> {
         self.messages.truncate(limit);
@@ -69,7 +76,8 @@ impl Exchanges {
     }
 }
 
-fn has_said_something(answer: &Message) -> bool {
+/// Whether an answer is over and has text.
+pub(crate) fn has_said_something(answer: &Message) -> bool {
     let over = matches!(
         answer.state(),
         MessageState::Complete | MessageState::Interrupted | MessageState::Cancelled
@@ -77,13 +85,9 @@ fn has_said_something(answer: &Message) -> bool {
     over && !answer.content.is_empty()
 }
 
-/// Puts as much before the question as the model has room for: the summary first, then messages from the newest back
-/// to the first one that does not fit. `messages` are in order, oldest first.
-pub(crate) fn fill(
-    mut prompt: Prompt,
-    summary: &str,
-    messages: &[Message],
-) -> Result<Prompt, TooLong> {
+/// Puts as much before the question as the model has room for: the summary first, then turns from the newest back to the
+/// first one that does not fit. `turns` are in order, oldest first.
+pub(crate) fn fill(mut prompt: Prompt, summary: &str, turns: &[Turn]) -> Result<Prompt, TooLong> {
     let room = prompt.model.input_room();
     let mut used = prompt.estimated_tokens();
     if used > room {
@@ -94,20 +98,23 @@ pub(crate) fn fill(
         summary.clone_into(&mut prompt.summary);
         used = with_summary;
     }
-    let fits = newest_that_fit(messages, room - used);
-    prompt.left_out = messages.len() - fits;
-    prompt.history = messages[prompt.left_out..].iter().map(turn).collect();
+    let contents = turns.iter().map(|turn| turn.content.as_str());
+    let fits = newest_that_fit(contents, room - used);
+    prompt.left_out = turns.len() - fits;
+    prompt.history = turns[prompt.left_out..].to_vec();
     Ok(prompt)
 }
 
-/// How many of the newest messages a model can read in so many tokens.
-pub(crate) fn newest_that_fit(messages: &[Message], room: u32) -> usize {
+/// How many of the last of these texts a model can read in so many tokens.
+pub(crate) fn newest_that_fit<'a>(
+    contents: impl DoubleEndedIterator<Item = &'a str>,
+    room: u32,
+) -> usize {
     let mut used = 0_u32;
-    messages
-        .iter()
+    contents
         .rev()
-        .take_while(|message| {
-            used = used.saturating_add(weight(&message.content));
+        .take_while(|content| {
+            used = used.saturating_add(weight(content));
             used <= room
         })
         .count()
@@ -127,7 +134,8 @@ pub(crate) fn role(message: &Message) -> Role {
     }
 }
 
-fn turn(message: &Message) -> Turn {
+/// What a model reads of a message.
+pub(crate) fn turn(message: &Message) -> Turn {
     Turn {
         role: role(message),
         content: message.content.clone(),

@@ -4,8 +4,9 @@ use confab_rpc::threads::{ListMessagesRequest, Message};
 use uuid::Uuid;
 
 use crate::backends::Backends;
-use crate::context::Exchanges;
+use crate::context::{Exchanges, turn};
 use crate::error::Error;
+use crate::window::Window;
 
 /// Messages of one page, at most.
 const PAGE: u32 = 500;
@@ -29,8 +30,27 @@ impl Span {
         limit: usize,
         tokens: u32,
     ) -> Result<Vec<Message>, Error> {
-        self.collect(backends, Exchanges::default(), limit, tokens)
-            .await
+        let (exchanges, _) = self
+            .collect(backends, Exchanges::default(), limit, tokens)
+            .await?;
+        Ok(exchanges.newest(limit))
+    }
+
+    /// The same as a model reads it.
+    pub(crate) async fn window(
+        self,
+        backends: &Backends,
+        limit: usize,
+        tokens: u32,
+    ) -> Result<Window, Error> {
+        let (exchanges, all) = self
+            .collect(backends, Exchanges::default(), limit, tokens)
+            .await?;
+        Ok(Window {
+            settled: exchanges.are_settled(),
+            most_tokens: if all { u32::MAX } else { tokens },
+            turns: exchanges.newest(limit).iter().map(turn).collect(),
+        })
     }
 
     /// The newest messages that are conversation, oldest first, with questions that nobody answered: not many more than
@@ -40,17 +60,21 @@ impl Span {
         backends: &Backends,
         tokens: u32,
     ) -> Result<Vec<Message>, Error> {
-        self.collect(backends, Exchanges::with_questions(), usize::MAX, tokens)
-            .await
+        let limit = usize::MAX;
+        let (exchanges, _) = self
+            .collect(backends, Exchanges::with_questions(), limit, tokens)
+            .await?;
+        Ok(exchanges.newest(limit))
     }
 
+    /// Also says whether they are all there are, up to the limit.
     async fn collect(
         self,
         backends: &Backends,
         mut exchanges: Exchanges,
         limit: usize,
         tokens: u32,
-    ) -> Result<Vec<Message>, Error> {
+    ) -> Result<(Exchanges, bool), Error> {
         // Failed exchanges are left out, so a few more than wanted are read at once.
         let page = u32::try_from(limit).unwrap_or(PAGE).saturating_mul(2);
         let mut before_seq = self.before_seq;
@@ -66,9 +90,9 @@ impl Span {
             for message in read.messages.into_iter().rev() {
                 exchanges.take(message);
             }
-            let enough = exchanges.len() >= limit || exchanges.tokens() > tokens;
-            if enough || !read.more || before_seq == 0 {
-                return Ok(exchanges.newest(limit));
+            let all = exchanges.len() >= limit || !read.more || before_seq == 0;
+            if all || exchanges.tokens() > tokens {
+                return Ok((exchanges, all));
             }
         }
     }

@@ -22,6 +22,7 @@ mod service;
 pub mod settings;
 mod store;
 mod summary;
+mod window;
 
 pub use agent_context::AgentContextService;
 pub use backends::Lanes;

@@ -208,7 +208,7 @@ impl Engine {
         let room = model.input_room().saturating_sub(fixed);
         let most = self.most_entries();
         let newest = span.exchanges(&self.backends, most, room).await?;
-        let fits = newest_that_fit(&newest, room);
+        let fits = newest_that_fit(newest.iter().map(|message| message.content.as_str()), room);
         if fits == newest.len() && fits < most {
             return Ok(None);
         }

@@ -3,9 +3,9 @@
 use confab_rpc::threads::{AuthorKind, Message, MessageState};
 use proptest::prelude::*;
 
-use super::{Exchanges, TooLong, fill, newest_that_fit, role};
+use super::{Exchanges, TooLong, fill, newest_that_fit, role, turn};
 use crate::provider::tests::prompt;
-use crate::provider::{Prompt, Role};
+use crate::provider::{Prompt, Role, Turn};
 
 fn question(id: i64, content: &str) -> Message {
     Message {
@@ -94,6 +94,15 @@ fn with_question(bytes: usize) -> Prompt {
 }
 
 #[test]
+fn an_answer_that_is_being_written_is_noticed() {
+    let mut exchanges = Exchanges::default();
+    exchanges.take(answer(4, MessageState::Failed, ""));
+    assert!(exchanges.are_settled());
+    exchanges.take(answer(2, MessageState::Streaming, "so far"));
+    assert!(!exchanges.are_settled());
+}
+
+#[test]
 fn a_question_that_does_not_fit_is_too_long() {
     let room = usize::try_from(prompt("").model.input_room()).unwrap();
     let refused = fill(with_question(room * 3 + 1), "", &[]);
@@ -106,7 +115,8 @@ fn roles_are_told_apart() {
         question(1, "Who?"),
         answer(2, MessageState::Complete, "Me."),
     ];
-    let filled = fill(prompt("Why?"), "Before.", &log).unwrap();
+    let turns: Vec<_> = log.iter().map(turn).collect();
+    let filled = fill(prompt("Why?"), "Before.", &turns).unwrap();
     assert_eq!(filled.summary, "Before.");
     let roles: Vec<_> = filled.history.iter().map(|turn| turn.role).collect();
     assert_eq!(roles, [Role::User, Role::Assistant]);
@@ -119,7 +129,8 @@ proptest! {
         summary in 0..45_000_usize,
         lengths in proptest::collection::vec(0..20_000_usize, 0..20),
     ) {
-        let log: Vec<_> = (1..).zip(&lengths).map(|(id, length)| question(id, &"m".repeat(*length))).collect();
+        let said = |length: &usize| Turn { role: Role::User, content: "m".repeat(*length) };
+        let log: Vec<_> = lengths.iter().map(said).collect();
         let alone = with_question(asked);
         let room = alone.model.input_room();
         let fits_alone = Prompt { summary: String::new(), history: Vec::new(), ..alone.clone() };
@@ -133,10 +144,10 @@ proptest! {
                 // The newest without a gap, and one more would not fit.
                 let kept = filled.history.len();
                 let newest = &log[log.len() - kept..];
-                prop_assert!(filled.history.iter().zip(newest).all(|(turn, message)| turn.content == message.content));
+                prop_assert_eq!(&filled.history, newest);
                 if let Some(next) = log.len().checked_sub(kept + 1).map(|index| &log[index]) {
                     let left = room - filled.estimated_tokens();
-                    prop_assert_eq!(newest_that_fit(std::slice::from_ref(next), left), 0);
+                    prop_assert_eq!(newest_that_fit(std::iter::once(next.content.as_str()), left), 0);
                 }
             }
         }

@@ -15,6 +15,7 @@ use crate::catalogue::Model;
 use crate::error::Error;
 use crate::history::Span;
 use crate::provider::Prompt;
+use crate::window::Place;
 
 /// An ask that may become a run.
 #[derive(Debug)]
@@ -30,13 +31,12 @@ pub(super) struct Admitted {
 }
 
 /// Where an ask goes, and who answers there.
-struct Place<'a> {
+struct Goal<'a> {
     thread_id: Uuid,
     model: &'a Model,
     instructions: String,
     summary: String,
-    summary_seq: i64,
-    last_seq: i64,
+    log: Place,
     new_thread: Option<NewThread>,
 }
 
@@ -57,29 +57,28 @@ impl Engine {
         } else {
             Some(self.user_with_money(question, named).await?)
         };
-        let place = self.place(question, named, user.as_ref(), thread)?;
-        let files = self.files(question, place.thread_id).await?;
+        let goal = self.goal(question, named, user.as_ref(), thread)?;
+        let files = self.files(question, goal.thread_id).await?;
         let files: Vec<_> = files.into_iter().map(reference).collect();
         let asking = Asking {
             user_id: question.user_id,
-            thread_id: place.thread_id,
-            model: place.model,
-            instructions: [&place.instructions, &question.instructions],
+            thread_id: goal.thread_id,
+            model: goal.model,
+            instructions: [&goal.instructions, &question.instructions],
             parameters: question.parameters.clone(),
-            summary: &place.summary,
-            summary_seq: place.summary_seq,
+            summary: &goal.summary,
+            place: goal.log,
             wanted: if question.stored {
                 Wanted::Stored
             } else {
                 Wanted::Question(&question.content, &files)
             },
-            last_seq: place.last_seq,
         };
         let prompt = self.prompt(asking).await?;
         Ok(Admitted {
-            thread_id: place.thread_id,
-            new_thread: place.new_thread,
-            after_seq: place.last_seq,
+            thread_id: goal.thread_id,
+            new_thread: goal.new_thread,
+            after_seq: goal.log.last_seq,
             attachments: files,
             prompt,
         })
@@ -103,26 +102,25 @@ impl Engine {
     }
 
     /// Without a user the model is one that may be asked.
-    fn place<'a>(
+    fn goal<'a>(
         &'a self,
         question: &Question,
         named: Option<&'a Model>,
         user: Option<&User>,
         thread: Option<Result<Thread, Error>>,
-    ) -> Result<Place<'a>, Error> {
+    ) -> Result<Goal<'a>, Error> {
         let otherwise = || match (named, user) {
             (Some(model), _) => Ok(model),
             (None, Some(user)) => self.first_granted(user),
             (None, None) => Err(Error::ModelNotGranted),
         };
         match (&question.target, thread) {
-            (Target::New(new), _) => Ok(Place {
+            (Target::New(new), _) => Ok(Goal {
                 thread_id: Uuid::now_v7(),
                 model: otherwise()?,
                 instructions: new.instructions.clone(),
                 summary: String::new(),
-                summary_seq: 0,
-                last_seq: 0,
+                log: Place::default(),
                 new_thread: Some(new.clone()),
             }),
             (Target::Thread(_), None) => Err(Error::ThreadNotFound),
@@ -135,13 +133,12 @@ impl Engine {
                 if let Some(user) = user {
                     granted(user, model)?;
                 }
-                Ok(Place {
+                Ok(Goal {
                     thread_id: *id,
                     model,
+                    log: Place::of(&thread),
                     instructions: thread.instructions,
                     summary: thread.summary,
-                    summary_seq: thread.summary_seq,
-                    last_seq: thread.last_seq,
                     new_thread: None,
                 })
             }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use confab_rpc::Fault;
 use confab_rpc::completions::{AskEvent, Delta, Finished, Restarted, Started, ask_event};
-use confab_rpc::threads::Thread;
 use futures_util::Stream;
 use tokio::sync::watch;
 use tonic::Status;
@@ -56,9 +55,9 @@ impl Feed {
         self.end.is_some()
     }
 
-    /// As it was when the run began.
-    pub(super) fn thread(&self) -> Option<Thread> {
-        self.started.thread.clone()
+    /// What there was when the run began.
+    pub(super) fn started(&self) -> &Started {
+        &self.started
     }
 
     /// Whether a caller can have so many bytes. Of an attempt that was superseded it can have any number: it is shown

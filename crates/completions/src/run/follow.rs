@@ -177,7 +177,7 @@ impl Engine {
             feed.text.push_str(rest.unwrap_or_default());
         });
         let account = self.backends.account(run.user_id).await?;
-        let thread = feed.borrow().thread();
+        let thread = feed.borrow().started().thread.clone();
         Ok(last_word(
             &run,
             thread,

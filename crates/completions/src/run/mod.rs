@@ -49,6 +49,7 @@ use crate::provider::Registry;
 use crate::settings::{ProviderSettings, Settings};
 use crate::store::Store;
 use crate::summary;
+use crate::window::Windows;
 
 use cancel::UnderWay;
 use feed::Feeds;
@@ -73,6 +74,7 @@ pub(crate) struct Engine {
     feeds: Feeds,
     trusted: Trusted,
     watch: Watch,
+    windows: Windows,
     under_way: UnderWay,
     /// Places for runs that are begun anew.
     anew: Semaphore,
@@ -103,6 +105,7 @@ impl Engine {
             feeds: Feeds::default(),
             trusted: Trusted::default(),
             watch: Watch::default(),
+            windows: Windows::default(),
             under_way: UnderWay::default(),
             anew: Semaphore::new(ANEW),
             settings,

@@ -1,5 +1,7 @@
 //! What is put to a model: the same for an ask and for a run that is begun anew.
 
+use std::sync::Arc;
+
 use confab_rpc::Reason;
 use confab_rpc::threads::{AttachmentRef, Message};
 use serde_json::{Map, Value};
@@ -7,10 +9,11 @@ use uuid::Uuid;
 
 use super::Engine;
 use crate::catalogue::Model;
-use crate::context::{fill, role};
+use crate::context::{fill, role, turn};
 use crate::error::Error;
 use crate::history::Span;
 use crate::provider::{Prompt, Role};
+use crate::window::{Place, Window};
 
 /// What a prompt is made of.
 pub(super) struct Asking<'a> {
@@ -21,10 +24,9 @@ pub(super) struct Asking<'a> {
     pub(super) instructions: [&'a str; 2],
     pub(super) parameters: Map<String, Value>,
     pub(super) summary: &'a str,
-    pub(super) summary_seq: i64,
+    /// How far the model sees the thread: up to its last message there, 0 is none.
+    pub(super) place: Place,
     pub(super) wanted: Wanted<'a>,
-    /// The last message that the model may see; 0: there is none.
-    pub(super) last_seq: i64,
 }
 
 /// What the model shall answer.
@@ -60,17 +62,14 @@ impl Engine {
             user_id: asking.user_id,
             thread_id: asking.thread_id,
             after_seq: 0,
-            before_seq: asking.last_seq + 1,
+            before_seq: asking.place.last_seq + 1,
         };
-        let (summary, messages) = match asking.wanted {
+        let filled = match asking.wanted {
             Wanted::Question(content, files) => {
                 content.clone_into(&mut prompt.question);
                 prompt.files = self.links(asking.user_id, files).await?;
-                let span = Span {
-                    after_seq: asking.summary_seq,
-                    ..span
-                };
-                (asking.summary, self.window_of(span, model).await?)
+                let window = self.window_of(span, asking.place, model).await?;
+                fill(prompt, asking.summary, &window.turns)
             }
             Wanted::Stored => {
                 let mut messages = self.conversation(span, model).await?;
@@ -78,18 +77,35 @@ impl Engine {
                     prompt.files = self.links(asking.user_id, &question.attachments).await?;
                     prompt.question = question.content;
                 }
-                ("", messages)
+                let turns: Vec<_> = messages.iter().map(turn).collect();
+                fill(prompt, "", &turns)
             }
         };
-        fill(prompt, summary, &messages).map_err(|_| Error::ContextTooLong)
+        filled.map_err(|_| Error::ContextTooLong)
     }
 
-    async fn window_of(&self, span: Span, model: &Model) -> Result<Vec<Message>, Error> {
-        if span.before_seq <= 1 {
-            return Ok(Vec::new());
+    async fn window_of(
+        &self,
+        span: Span,
+        place: Place,
+        model: &Model,
+    ) -> Result<Arc<Window>, Error> {
+        if place.last_seq == 0 {
+            return Ok(Arc::new(Window::empty()));
         }
-        span.exchanges(&self.backends, self.most_entries(), model.input_room())
-            .await
+        let tokens = model.input_room();
+        if let Some(kept) = self.windows.at(span.thread_id, place, tokens) {
+            return Ok(kept);
+        }
+        let span = Span {
+            after_seq: place.summary_seq,
+            ..span
+        };
+        let window = span.window(&self.backends, self.most_entries(), tokens);
+        let window = Arc::new(window.await?);
+        self.windows
+            .keep(span.thread_id, place, Arc::clone(&window));
+        Ok(window)
     }
 
     async fn conversation(&self, span: Span, model: &Model) -> Result<Vec<Message>, Error> {

@@ -21,6 +21,7 @@ use crate::backends::GONE;
 use crate::error::Error;
 use crate::provider::Prompt;
 use crate::store::{Appended, Failure, Purpose, Run, State};
+use crate::window::Place;
 
 /// How often a run is taken over before what was being answered is given up: the thread or the files may be away for
 /// longer than a lease, but not for ever.
@@ -126,9 +127,11 @@ impl Engine {
             parameters: serde_json::from_str(parameters)
                 .map_err(|_| Error::Invalid("the parameters cannot be read"))?,
             summary: &thread.summary,
-            summary_seq: thread.summary_seq,
+            place: Place {
+                last_seq,
+                ..Place::of(&thread)
+            },
             wanted,
-            last_seq,
         };
         let mut prompt = self.prompt(asking).await?;
         let reserved = self.reserved(run, &prompt).await?;

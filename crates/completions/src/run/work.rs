@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use confab_rpc::completions::Started;
-use confab_rpc::threads::Exchange;
+use confab_rpc::threads::{Exchange, Message};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,7 @@ use crate::catalogue::Model;
 use crate::error::Error;
 use crate::provider::{Prompt, Routed};
 use crate::store::{Failure, Run};
+use crate::window::Place;
 
 /// A run under way and what its followers see.
 pub(super) type Begun = OnceLock<(Run, watch::Sender<Feed>)>;
@@ -80,14 +81,41 @@ impl Engine {
             self.record(run, &receipt).await?;
             self.conclude(run, &receipt).await?
         };
-        let thread = feed.borrow().thread();
+        let thread = {
+            let feed = feed.borrow();
+            self.remember(run, feed.started(), concluded.answer.as_ref());
+            feed.started().thread.clone()
+        };
+        // By the model of one that has its own.
+        let may_be_summarised = thread.as_ref().is_some_and(|it| it.model_id.is_some());
         let (answer, balance) = (concluded.answer, concluded.balance);
         feed::end(feed, last_word(&concluded.run, thread, answer, balance));
         // Who has the conversation read as it is stored has no use for a summary.
-        if receipt.failure.is_none() && !run.stored && !has_room {
+        if receipt.failure.is_none() && !run.stored && !has_room && may_be_summarised {
             self.summarise_later(run.user_id, run.thread_id);
         }
         Ok(())
+    }
+
+    /// Adds what was asked and answered to what the next question there will be put after.
+    fn remember(&self, run: &Run, started: &Started, answer: Option<&Message>) {
+        let Started {
+            thread: Some(thread),
+            question: Some(question),
+            ..
+        } = started
+        else {
+            return;
+        };
+        let place = Place {
+            last_seq: run.after_seq,
+            ..Place::of(thread)
+        };
+        if let Some(answer) = answer {
+            let most = self.most_entries();
+            self.windows
+                .go_on(run.thread_id, place, question, answer, most);
+        }
     }
 
     /// Remembers who answers: whoever ends the run charges their price.

@@ -2,6 +2,7 @@
 
 use confab_rpc::Reason;
 use confab_rpc::completions::{AskRequest, NewThread, ask_request};
+use confab_rpc::threads::DeleteMessageRequest;
 
 use crate::agent::Agent;
 use crate::asking::{ask_in, new_ask, reason, thread_of};
@@ -97,6 +98,55 @@ async fn a_question_that_waited_is_asked_after_the_answer_it_waited_for() {
         let expected = [("user", "one"), ("assistant", "Heard: one")];
         assert_eq!(history_of(&agent.asked()), history(&expected));
         process.stop().await;
+        house.check_books(&ann).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_that_goes_on_is_not_read_anew() {
+    let agent = Agent::start().await;
+    for house in House::both_with(&[("providers.agent.url", agent.url.as_str())]).await {
+        let (here, there) = (house.start().await, house.start().await);
+        let ann = house.user(DOLLAR, &[LLAMA]).await;
+        let first = here.ask(new_ask(&ann, "one")).await.unwrap();
+        let thread_id = thread_of(&first.started);
+        for message in ["two", "three"] {
+            here.ask(ask_in(&ann, &thread_id, message)).await.unwrap();
+        }
+        assert_eq!(here.wire.calls("ListMessages"), 0);
+
+        // What another process, or somebody who deletes, did meanwhile is seen all the same.
+        there.ask(ask_in(&ann, &thread_id, "four")).await.unwrap();
+        let question = first.started.question.unwrap();
+        let delete = DeleteMessageRequest {
+            user_id: ann.id.clone(),
+            message_id: question.id,
+        };
+        let mut threads = house.observer.threads.clone();
+        threads.delete_message(delete.clone()).await.unwrap();
+        here.ask(ask_in(&ann, &thread_id, "five")).await.unwrap();
+        let expected = [
+            ("assistant", "Heard: one"),
+            ("user", "two"),
+            ("assistant", "Heard: two"),
+            ("user", "three"),
+            ("assistant", "Heard: three"),
+            ("user", "four"),
+            ("assistant", "Heard: four"),
+        ];
+        assert_eq!(history_of(&agent.asked()), history(&expected));
+        let answer = first.finished.answer.unwrap();
+        let delete = DeleteMessageRequest {
+            message_id: answer.id,
+            ..delete
+        };
+        threads.delete_message(delete).await.unwrap();
+        here.ask(ask_in(&ann, &thread_id, "six")).await.unwrap();
+        let five = [("user", "five"), ("assistant", "Heard: five")];
+        let expected = [&expected[1..], &five].concat();
+        assert_eq!(history_of(&agent.asked()), history(&expected));
+        here.stop().await;
+        there.stop().await;
         house.check_books(&ann).await;
     }
 }
