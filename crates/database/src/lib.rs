@@ -30,7 +30,7 @@ pub use sea_orm_migration::MigratorTrait;
 
 pub use error::{is_unavailable, violated_unique};
 pub use settings::{Settings, SettingsError};
-pub use sql::Sql;
+pub use sql::{Sql, filled};
 
 /// Two processes that migrate the same PostgreSQL database wait for each other on this advisory lock.
 const MIGRATION_LOCK: i64 = 0x0063_6f6e_6661_6200;
@@ -105,9 +105,14 @@ impl Database {
                 // Whoever died in the middle of a transaction must not keep others from the rows that it locked.
                 ("idle_in_transaction_session_timeout", timeout.as_str()),
                 // Every statement reads few rows by an index, in its order. A planner without statistics, as it is right after
-                // many messages, would rather read a whole thread and sort it.
+                // many messages, would rather read a whole thread and sort it, and keep a plan that was good for empty tables.
                 ("random_page_cost", "1"),
                 ("enable_bitmapscan", "off"),
+                ("enable_seqscan", "off"),
+                ("enable_hashjoin", "off"),
+                ("enable_mergejoin", "off"),
+                // What has no index after all costs a lot now, which is no reason to compile it.
+                ("jit", "off"),
                 ("tcp_keepalives_idle", "15"),
                 ("tcp_keepalives_interval", "5"),
                 ("tcp_keepalives_count", "3"),

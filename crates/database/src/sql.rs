@@ -1,46 +1,63 @@
-//! Statements of many rows, which grow their text and their parameters together.
+//! Statements about many rows.
+//!
+//! A connection keeps its last 100 statements prepared, by their texts. A batch can have any length, and with a parameter
+//! for each value it would have a text for each length: parsed and planned anew almost each time, and on PostgreSQL sent
+//! twice. So there all rows are one parameter, a JSON document, and on SQLite, which has no faster way than parameters,
+//! they come in a few lengths only, filled up with rows that are nothing.
 
 use std::fmt::Write;
 
-use sea_orm::{DbBackend, Statement, Value};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnTrait, DbBackend, EntityName, EntityTrait, IdenStatic,
+    Iterable, Statement, Value,
+};
+use serde_json::{Map, Value as Json};
+
+#[cfg(test)]
+mod tests;
+
+/// The length that so many are filled up to: at most half as many again.
+fn full(length: usize) -> usize {
+    let above = length.next_power_of_two();
+    let between = above / 4 * 3;
+    if length <= between { between } else { above }
+}
+
+/// These and the last of them again, for `IN`: one of a few lengths.
+#[must_use]
+pub fn filled<T: Clone>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<T> = items.into_iter().collect();
+    if let Some(last) = items.last().cloned() {
+        items.resize(full(items.len()), last);
+    }
+    items
+}
 
 /// A statement under construction. Both databases number their parameters `$1`, `$2` and so on.
 #[derive(Debug)]
-pub struct Sql {
-    text: String,
-    values: Vec<Value>,
+pub struct Sql(Vec<Part>);
+
+#[derive(Debug)]
+enum Part {
+    Text(String),
+    Value(Value),
+    /// None of them is empty, and in all of them the same columns are of the same types.
+    Rows(Vec<Vec<Value>>),
 }
 
 impl Sql {
     /// A statement that begins so.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self {
-            text: text.to_owned(),
-            values: Vec::new(),
-        }
+        Self(Vec::new()).text(text)
     }
 
     /// More of its text, which holds no value.
     #[must_use]
     pub fn text(mut self, text: &str) -> Self {
-        self.text.push_str(text);
-        self
-    }
-
-    /// `VALUES ($1, $2), ($3, $4)`.
-    #[must_use]
-    pub fn rows<const N: usize>(mut self, rows: impl Iterator<Item = [Value; N]>) -> Self {
-        self.text.push_str("VALUES ");
-        for (position, row) in rows.enumerate() {
-            self.text.push_str(if position == 0 { "(" } else { ", (" });
-            for (column, value) in row.into_iter().enumerate() {
-                if column > 0 {
-                    self.text.push_str(", ");
-                }
-                self = self.value(value);
-            }
-            self.text.push(')');
+        match self.0.last_mut() {
+            Some(Part::Text(before)) => before.push_str(text),
+            _ => self.0.push(Part::Text(text.to_owned())),
         }
         self
     }
@@ -48,15 +65,177 @@ impl Sql {
     /// One parameter.
     #[must_use]
     pub fn value(mut self, value: impl Into<Value>) -> Self {
-        self.values.push(value.into());
-        // Writing into a String cannot fail.
-        let _ = write!(self.text, "${}", self.values.len());
+        self.0.push(Part::Value(value.into()));
         self
+    }
+
+    /// A query of these rows, which are one at least, and perhaps of some in which each column is NULL: who joins them by a
+    /// column finds nothing for these.
+    #[must_use]
+    pub fn rows<R: IntoIterator<Item = Value>>(
+        mut self,
+        rows: impl IntoIterator<Item = R>,
+    ) -> Self {
+        let rows = rows.into_iter().map(|row| row.into_iter().collect());
+        self.0.push(Part::Rows(rows.collect()));
+        self
+    }
+
+    /// `INSERT` of rows that set the same columns, one of which cannot be NULL. `None`: there are none.
+    #[must_use]
+    pub fn insert<A: ActiveModelTrait>(models: impl IntoIterator<Item = A>) -> Option<Self> {
+        let mut models = models.into_iter().peekable();
+        let first = models.peek()?;
+        let columns: Vec<_> = <A::Entity as EntityTrait>::Column::iter()
+            .filter(|column| first.get(*column) != ActiveValue::NotSet)
+            .collect();
+        let present = columns.iter().find(|column| !column.def().is_null())?;
+        let names: Vec<_> = columns.iter().map(IdenStatic::as_str).collect();
+        let rows = models.map(|model| {
+            let values = columns.iter().map(|column| model.get(*column).into_value());
+            values.flatten().collect::<Vec<_>>()
+        });
+        let table = A::Entity::default();
+        Some(Self::insert_into(
+            table.table_name(),
+            &names.join(", "),
+            present.as_str(),
+            rows,
+        ))
+    }
+
+    /// `INSERT` of rows into these columns of a table, of which `present` is NULL in none.
+    #[must_use]
+    pub fn insert_into<R: IntoIterator<Item = Value>>(
+        table: &str,
+        columns: &str,
+        present: &str,
+        rows: impl IntoIterator<Item = R>,
+    ) -> Self {
+        Self::new("WITH new (")
+            .text(columns)
+            .text(") AS (")
+            .rows(rows)
+            .text(") INSERT INTO ")
+            .text(table)
+            .text(" (")
+            .text(columns)
+            .text(") SELECT ")
+            .text(columns)
+            .text(" FROM new WHERE ")
+            .text(present)
+            .text(" IS NOT NULL")
     }
 
     /// The statement for that database.
     #[must_use]
     pub fn statement(self, backend: DbBackend) -> Statement {
-        Statement::from_sql_and_values(backend, self.text, self.values)
+        let mut built = Built::default();
+        for part in self.0 {
+            match part {
+                Part::Text(text) => built.text.push_str(&text),
+                Part::Value(value) => built.value(value),
+                Part::Rows(rows) if backend == DbBackend::Postgres => built.document(&rows),
+                Part::Rows(rows) => built.values(rows),
+            }
+        }
+        Statement::from_sql_and_values(backend, built.text, built.values)
     }
+}
+
+#[derive(Default)]
+struct Built {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Built {
+    fn value(&mut self, value: Value) {
+        self.values.push(value);
+        // Writing into a String cannot fail.
+        let _ = write!(self.text, "${}", self.values.len());
+    }
+
+    /// `VALUES ($1, $2), ($3, $4)`.
+    fn values(&mut self, mut rows: Vec<Vec<Value>>) {
+        if let Some(first) = rows.first() {
+            let nothing = first.iter().map(Value::as_null).collect();
+            rows.resize(full(rows.len()), nothing);
+        }
+        self.text.push_str("VALUES ");
+        for (position, row) in rows.into_iter().enumerate() {
+            self.text.push_str(if position == 0 { "(" } else { ", (" });
+            for (column, value) in row.into_iter().enumerate() {
+                if column > 0 {
+                    self.text.push_str(", ");
+                }
+                self.value(value);
+            }
+            self.text.push(')');
+        }
+    }
+
+    /// `SELECT * FROM json_to_recordset(CAST($1 AS json)) AS row (a0 int8, a1 text)`.
+    fn document(&mut self, rows: &[Vec<Value>]) {
+        let names: Vec<String> = (0..rows.first().map_or(0, Vec::len))
+            .map(|column| format!("a{column}"))
+            .collect();
+        let objects = rows.iter().map(|row| {
+            let fields = names.iter().zip(row);
+            let fields = fields.map(|(name, value)| (name.clone(), json(value)));
+            Json::Object(fields.collect::<Map<_, _>>())
+        });
+        let document = Json::Array(objects.collect()).to_string();
+        self.text.push_str("SELECT * FROM json_to_recordset(CAST(");
+        self.value(document.into());
+        self.text.push_str(" AS json)) AS given (");
+        let types = rows.first().into_iter().flatten().map(type_of);
+        for (column, (name, kind)) in names.iter().zip(types).enumerate() {
+            let comma = if column > 0 { ", " } else { "" };
+            let _ = write!(self.text, "{comma}{name} {kind}");
+        }
+        self.text.push(')');
+    }
+}
+
+/// What PostgreSQL calls a column of such values.
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Bool(_) => "bool",
+        Value::SmallInt(_) => "int2",
+        Value::Int(_) => "int4",
+        Value::BigInt(_) => "int8",
+        Value::Uuid(_) => "uuid",
+        Value::Bytes(_) => "bytea",
+        Value::Json(_) => "jsonb",
+        Value::ChronoDateTimeUtc(_) => "timestamptz",
+        _ => "text",
+    }
+}
+
+/// A value as it stands in a JSON document from which PostgreSQL takes it.
+fn json(value: &Value) -> Json {
+    match value {
+        value if *value == value.as_null() => Json::Null,
+        Value::Bool(Some(value)) => (*value).into(),
+        Value::SmallInt(Some(value)) => (*value).into(),
+        Value::Int(Some(value)) => (*value).into(),
+        Value::BigInt(Some(value)) => (*value).into(),
+        Value::String(Some(value)) => value.as_str().into(),
+        Value::Uuid(Some(value)) => value.to_string().into(),
+        Value::Bytes(Some(value)) => hex(value).into(),
+        Value::Json(Some(value)) => (**value).clone(),
+        Value::ChronoDateTimeUtc(Some(value)) => value.to_rfc3339().into(),
+        other => other.to_string().into(),
+    }
+}
+
+/// Bytes as PostgreSQL writes them.
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 + 2 * bytes.len());
+    text.push_str("\\x");
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

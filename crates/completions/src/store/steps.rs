@@ -6,13 +6,11 @@ use confab_database::{Database, Sql};
 use confab_runtime::batches::Work;
 use futures_util::future::join_all;
 use sea_orm::{
-    ActiveEnum, ConnAcquireErr, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    IntoActiveModel, Value,
+    ActiveEnum, ConnAcquireErr, ConnectionTrait, DatabaseTransaction, DbErr, IntoActiveModel, Value,
 };
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::run::Entity;
 use super::{Appended, Lease, Rows, Run, RunEnd, State};
 
 #[cfg(test)]
@@ -86,11 +84,9 @@ async fn insert(transaction: &DatabaseTransaction, steps: &[Step]) -> Result<(),
         Step::Insert(run) => Some(Run::clone(run).into_active_model()),
         _ => None,
     });
-    let runs: Vec<_> = runs.collect();
-    if !runs.is_empty() {
-        Entity::insert_many(runs)
-            .exec_without_returning(transaction)
-            .await?;
+    if let Some(insert) = Sql::insert(runs) {
+        let backend = transaction.get_database_backend();
+        transaction.execute_raw(insert.statement(backend)).await?;
     }
     Ok(())
 }
@@ -170,7 +166,7 @@ async fn update<const N: usize>(
     let statement = Sql::new("WITH wanted (")
         .text(columns)
         .text(") AS (")
-        .rows(rows.into_iter())
+        .rows(rows)
         .text(") UPDATE run SET state = ")
         .value(state.to_value())
         .text(", ")

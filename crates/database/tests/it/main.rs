@@ -6,6 +6,8 @@ use confab_database::{is_unavailable, violated_unique};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager};
 
+mod rows;
+
 /// Makes one table.
 struct Migrator;
 

@@ -7,11 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use confab_database::violated_unique;
-use sea_orm::sea_query::{CaseStatement, Expr, SimpleExpr};
+use confab_database::{Sql, filled, violated_unique};
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, NotSet, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    IntoActiveModel, NotSet, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
 };
 use uuid::Uuid;
 
@@ -298,22 +297,14 @@ impl Page {
             return Ok(false);
         }
         let (new, held): (Vec<_>, Vec<_>) = self.reservations.into_values().partition(|it| it.new);
-        if !new.is_empty() {
-            let rows = new.into_iter().map(|held| held.row.into_active_model());
-            reservation::Entity::insert_many(rows)
-                .exec_without_returning(transaction)
-                .await?;
-        }
+        let new = new.into_iter().map(|held| held.row.into_active_model());
+        insert(transaction, new).await?;
         let settled = held.iter().filter(|held| held.settled);
         let settled: Vec<_> = settled
             .map(|held| (held.row.run_id, held.row.charged_microdollars.unwrap_or(0)))
             .collect();
         save_settled(transaction, &settled, now).await?;
-        if !self.charges.is_empty() {
-            ledger::Entity::insert_many(self.charges)
-                .exec_without_returning(transaction)
-                .await?;
-        }
+        insert(transaction, self.charges).await?;
         for (id, key) in self.keys.iter().filter(|(_, key)| key.changed) {
             api_keys::save_budget(transaction, *id, key.key.budget).await?;
         }
@@ -331,7 +322,7 @@ async fn reservations(
         Entry::Settle { run_id, .. } => *run_id,
     });
     let rows = reservation::Entity::find()
-        .filter(reservation::Column::RunId.is_in(runs))
+        .filter(reservation::Column::RunId.is_in(filled(runs)))
         .order_by_asc(reservation::Column::RunId)
         .lock_exclusive()
         .all(transaction)
@@ -355,7 +346,7 @@ async fn users(
         return Ok(BTreeMap::new());
     }
     let rows = user_account::Entity::find()
-        .filter(user_account::Column::Id.is_in(ids))
+        .filter(user_account::Column::Id.is_in(filled(ids)))
         .order_by_asc(user_account::Column::Id)
         .lock_exclusive()
         .all(transaction)
@@ -379,8 +370,8 @@ async fn granted<'a>(
     let users: BTreeSet<Uuid> = wanted.clone().map(|new| new.user_id).collect();
     let models: BTreeSet<i32> = wanted.map(|new| new.model_id).collect();
     let rows = model_grant::Entity::find()
-        .filter(model_grant::Column::UserId.is_in(users))
-        .filter(model_grant::Column::ModelId.is_in(models))
+        .filter(model_grant::Column::UserId.is_in(filled(users)))
+        .filter(model_grant::Column::ModelId.is_in(filled(models)))
         .all(transaction)
         .await?;
     Ok(rows.iter().map(|row| (row.user_id, row.model_id)).collect())
@@ -409,6 +400,22 @@ fn charge(held: &reservation::Model, charged: i64, now: DateTime<Utc>) -> ledger
     }
 }
 
+async fn insert<A: ActiveModelTrait>(
+    transaction: &DatabaseTransaction,
+    rows: impl IntoIterator<Item = A>,
+) -> Result<(), DbErr> {
+    match Sql::insert(rows) {
+        Some(insert) => execute(transaction, insert).await,
+        None => Ok(()),
+    }
+}
+
+async fn execute(transaction: &DatabaseTransaction, sql: Sql) -> Result<(), DbErr> {
+    let backend = transaction.get_database_backend();
+    transaction.execute_raw(sql.statement(backend)).await?;
+    Ok(())
+}
+
 async fn save_settled(
     transaction: &DatabaseTransaction,
     settled: &[(Uuid, i64)],
@@ -417,15 +424,15 @@ async fn save_settled(
     if settled.is_empty() {
         return Ok(());
     }
-    let run = reservation::Column::RunId;
-    let charged = by_id(run, settled.iter().copied());
-    reservation::Entity::update_many()
-        .col_expr(reservation::Column::ChargedMicrodollars, charged)
-        .col_expr(reservation::Column::SettledAt, Expr::value(now))
-        .filter(run.is_in(settled.iter().map(|(run, _)| *run)))
-        .exec(transaction)
-        .await?;
-    Ok(())
+    let rows = settled
+        .iter()
+        .map(|(run, charged)| [(*run).into(), (*charged).into()]);
+    let update = Sql::new("WITH wanted (wanted_run, charged) AS (")
+        .rows(rows)
+        .text(") UPDATE reservation SET charged_microdollars = charged, settled_at = ")
+        .value(now)
+        .text(" FROM wanted WHERE run_id = wanted_run");
+    execute(transaction, update).await
 }
 
 /// Writes locked users' money back, both columns at once as the table's check wants it.
@@ -433,29 +440,15 @@ pub(super) async fn save_accounts(
     transaction: &DatabaseTransaction,
     accounts: &[(Uuid, Account)],
 ) -> Result<(), DbErr> {
-    use user_account::Column;
-    let balances = accounts.iter().map(|(id, account)| (*id, account.balance));
-    let reserved = accounts.iter().map(|(id, account)| (*id, account.reserved));
-    user_account::Entity::update_many()
-        .col_expr(Column::BalanceMicrodollars, by_id(Column::Id, balances))
-        .col_expr(Column::ReservedMicrodollars, by_id(Column::Id, reserved))
-        .filter(Column::Id.is_in(accounts.iter().map(|(id, _)| *id)))
-        .exec(transaction)
-        .await?;
-    Ok(())
-}
-
-/// A value for each id; one alone needs no choice.
-fn by_id(
-    column: impl ColumnTrait,
-    values: impl ExactSizeIterator<Item = (Uuid, i64)>,
-) -> SimpleExpr {
-    if values.len() == 1 {
-        let value = values.last().map_or(0, |(_, value)| value);
-        return Expr::value(value);
-    }
-    let choice = values.fold(CaseStatement::new(), |choice, (id, value)| {
-        choice.case(column.eq(id), value)
+    let rows = accounts.iter().map(|(id, account)| {
+        let (balance, reserved) = (account.balance, account.reserved);
+        [(*id).into(), balance.into(), reserved.into()]
     });
-    choice.into()
+    let update = Sql::new("WITH wanted (wanted_id, balance, reserved) AS (")
+        .rows(rows)
+        .text(
+            ") UPDATE user_account SET balance_microdollars = balance, \
+             reserved_microdollars = reserved FROM wanted WHERE id = wanted_id",
+        );
+    execute(transaction, update).await
 }

@@ -8,10 +8,9 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use confab_database::{Database, Sql};
-use sea_orm::sea_query::Query;
 use sea_orm::{
     ActiveEnum, ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseTransaction, DbBackend,
-    DbErr, EntityTrait, FromQueryResult, IdenStatic, IntoActiveModel, Iterable, QueryTrait, Value,
+    DbErr, FromQueryResult, IdenStatic, IntoActiveModel, Iterable, Value,
 };
 use uuid::Uuid;
 
@@ -187,23 +186,16 @@ impl Batch<'_> {
 
     /// Inserts these messages and gives them their ids.
     async fn insert(&self, mut rows: Vec<message::Model>) -> Result<Vec<message::Model>, DbErr> {
-        if rows.is_empty() {
-            return Ok(rows);
-        }
         let models = rows.iter().map(|row| {
             let mut model = row.clone().into_active_model().reset_all();
             model.id = ActiveValue::NotSet;
             model
         });
-        let place = [
-            message::Column::Thread,
-            message::Column::Seq,
-            message::Column::Id,
-        ];
-        let mut insert = message::Entity::insert_many(models).into_query();
-        insert.returning(Query::returning().columns(place));
+        let Some(insert) = Sql::insert(models) else {
+            return Ok(rows);
+        };
         let mut ids = HashMap::with_capacity(rows.len());
-        for row in self.transaction.query_all(&insert).await? {
+        for row in self.all(insert.text(" RETURNING thread, seq, id")).await? {
             let place: (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
             ids.insert(place, row.try_get_by_index(2)?);
         }
@@ -251,7 +243,7 @@ impl Batch<'_> {
             "WITH wanted (wanted_id, wanted_run, wanted_thread, wanted_fence, new_state, \
              new_content, new_model, new_receipt) AS (",
         )
-        .rows(rows.into_iter())
+        .rows(rows)
         .text(
             ") UPDATE message SET state = new_state, fence = wanted_fence, receipt = new_receipt, \
              content = COALESCE(new_content, content), model = COALESCE(new_model, model), \

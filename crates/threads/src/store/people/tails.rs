@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use confab_database::Database;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
+use confab_database::{Database, filled};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::conversation;
@@ -68,7 +68,7 @@ pub(crate) async fn positions(database: &Database, user: Uuid) -> Result<Vec<Pos
 pub(crate) async fn moved(database: &Database, known: &[Position]) -> Result<Vec<Position>, DbErr> {
     let mut moved = Vec::new();
     for chunk in known.chunks(PARAMETERS) {
-        let numbers = padded(chunk.iter().map(|(thread, _)| *thread).collect());
+        let numbers = filled(chunk.iter().map(|(thread, _)| *thread));
         let ends: Vec<Position> = conversation::Entity::find()
             .select_only()
             .column(conversation::Column::Number)
@@ -101,7 +101,7 @@ pub(crate) async fn arrivals(
             .column(member::Column::UserId)
             .column(member::Column::Thread)
             .column(member::Column::JoinedSeq)
-            .filter(member::Column::UserId.is_in(padded(chunk.to_vec())))
+            .filter(member::Column::UserId.is_in(filled(chunk.iter().copied())))
             .filter(member::Column::JoinedAt.gt(since))
             .into_tuple()
             .all(database.read())
@@ -109,12 +109,4 @@ pub(crate) async fn arrivals(
         arrivals.extend(came);
     }
     Ok(arrivals)
-}
-
-/// The same values, the last one repeated up to a power of two: few different statements are prepared.
-fn padded<T: Clone + Into<Value>>(mut values: Vec<T>) -> Vec<T> {
-    if let Some(last) = values.last().cloned() {
-        values.resize(values.len().next_power_of_two(), last);
-    }
-    values
 }

@@ -121,15 +121,10 @@ impl Batch<'_> {
 
     /// Inserts these rows in one statement and gives them their ids.
     async fn insert(&self, rows: &mut [entry::Model]) -> Result<(), DbErr> {
-        let statement = Sql::new(
-            "INSERT INTO message (thread, seq, kind, author_kind, author_id, state, content, \
-             attachments, client_msg_id, fingerprint, profile_id, refers_to, membership_version, \
-             traceparent, created_at, updated_at) ",
-        )
-        .rows(rows.iter().map(values))
-        .text(" RETURNING thread, seq, id");
+        let insert = Sql::insert_into("message", COLUMNS, "thread", rows.iter().map(values))
+            .text(" RETURNING thread, seq, id");
         let mut ids: HashMap<(i64, i64), i64> = HashMap::with_capacity(rows.len());
-        for row in self.all(statement).await? {
+        for row in self.all(insert).await? {
             let place = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
             ids.insert(place, row.try_get_by_index(2)?);
         }
@@ -165,6 +160,10 @@ fn fitting(entries: &[(&NewEntry, i64)]) -> usize {
     });
     fitting.count().max(1)
 }
+
+const COLUMNS: &str = "thread, seq, kind, author_kind, author_id, state, content, attachments, client_msg_id, \
+                       fingerprint, profile_id, refers_to, membership_version, traceparent, created_at, \
+                       updated_at";
 
 fn values(row: &entry::Model) -> [Value; 16] {
     [

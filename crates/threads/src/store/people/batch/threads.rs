@@ -81,11 +81,7 @@ impl Batch<'_> {
 
     /// Makes the threads of these pairs, waiting for whoever is making one of them.
     async fn make(&self, pairs: &BTreeMap<Pair, Uuid>) -> Result<(), DbErr> {
-        let statement = Sql::new(
-            "INSERT INTO thread (id, kind, owner_id, title, instructions, low_id, high_id, \
-             created_at, active_at) ",
-        )
-        .rows(pairs.iter().map(|(pair, author)| {
+        let rows = pairs.iter().map(|(pair, author)| {
             [
                 Uuid::now_v7().into(),
                 Kind::Direct.into(),
@@ -97,15 +93,19 @@ impl Batch<'_> {
                 self.at.into(),
                 self.at.into(),
             ]
-        }))
-        .text(" ON CONFLICT (low_id, high_id) DO NOTHING");
+        });
+        let columns =
+            "id, kind, owner_id, title, instructions, low_id, high_id, created_at, active_at";
+        let statement = Sql::insert_into("thread", columns, "id", rows)
+            .text(" ON CONFLICT (low_id, high_id) DO NOTHING");
         self.execute(statement).await
     }
 
     async fn join(&self, threads: impl Iterator<Item = (i64, Pair)>) -> Result<(), DbErr> {
         let members = threads.flat_map(|(thread, pair)| [(thread, pair.low), (thread, pair.high)]);
-        let statement = Sql::new("INSERT INTO member (thread, user_id, joined_at) ")
-            .rows(members.map(|(thread, user)| [thread.into(), user.into(), self.at.into()]))
+        let rows = members.map(|(thread, user)| [thread.into(), user.into(), self.at.into()]);
+        let columns = "thread, user_id, joined_at";
+        let statement = Sql::insert_into("member", columns, "user_id", rows)
             .text(" ON CONFLICT (thread, user_id) DO NOTHING");
         self.execute(statement).await
     }

@@ -1,0 +1,123 @@
+//! Many rows in one statement.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use confab_database::scratch::Scratch;
+use confab_database::{Database, Sql};
+use sea_orm::entity::prelude::*;
+use sea_orm::{IntoActiveModel, NotSet, QueryOrder, Schema};
+use serde_json::json;
+
+/// A column of each type that rows have.
+#[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "thing")]
+struct Model {
+    #[sea_orm(primary_key)]
+    id: i64,
+    flag: bool,
+    small: i16,
+    middle: i32,
+    large: i64,
+    text: Option<String>,
+    key: Option<Uuid>,
+    hash: Option<Vec<u8>>,
+    files: Option<Json>,
+    at: Option<DateTimeUtc>,
+    count: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+fn full() -> Model {
+    Model {
+        id: 0,
+        flag: true,
+        small: i16::MIN,
+        middle: i32::MAX,
+        large: i64::MAX - 1,
+        text: Some("\"quoted\"\\ \n\t\u{1} $1 'x' \u{1F600} é".to_owned()),
+        key: Some(Uuid::from_u128(0x0192_f0a1_0000_7000_8000_0000_0000_00ff)),
+        hash: Some(vec![0, 1, 0x5c, 0x7f, 0xff]),
+        files: Some(json!([{"name": "a \"b\".txt", "size": 1_u64 << 60}])),
+        at: Some("2026-11-21T18:41:28.123457Z".parse().unwrap()),
+        count: Some(0),
+    }
+}
+
+fn bare() -> Model {
+    Model {
+        flag: false,
+        small: 0,
+        middle: -1,
+        large: i64::MIN,
+        text: None,
+        key: None,
+        hash: None,
+        files: None,
+        at: None,
+        count: None,
+        ..full()
+    }
+}
+
+async fn all(database: &Database) -> Vec<Model> {
+    let rows = Entity::find().order_by_asc(Column::Id);
+    rows.all(database.read()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_arrive_as_they_were_given() {
+    for scratch in Scratch::both().await {
+        let database = scratch.database;
+        let write = database.write();
+        let table = Schema::new(database.backend()).create_table_from_entity(Entity);
+        write.execute(&table).await.unwrap();
+
+        // Empty text is no missing text, and what comes first decides no type.
+        let empty = Model {
+            text: Some(String::new()),
+            hash: Some(Vec::new()),
+            ..bare()
+        };
+        let given = [bare(), full(), empty, bare(), full()];
+        let models = given.iter().map(|row| ActiveModel {
+            id: NotSet,
+            ..row.clone().into_active_model().reset_all()
+        });
+        let insert = Sql::insert(models).unwrap().text(" RETURNING id");
+        let insert = insert.statement(database.backend());
+        assert_eq!(
+            write.query_all_raw(insert).await.unwrap().len(),
+            given.len()
+        );
+        let stored = all(&database).await;
+        for (stored, given) in stored.iter().zip(&given) {
+            let id = stored.id;
+            assert_eq!(
+                *stored,
+                Model {
+                    id,
+                    ..given.clone()
+                }
+            );
+        }
+        assert!(stored.is_sorted_by_key(|row| row.id));
+
+        // Rows to be found, of which some are not there.
+        let wanted =
+            [stored[1].id, stored[3].id, 77].map(|id| [id.into(), format!("new {id}").into()]);
+        let update = Sql::new("WITH wanted (wanted_id, new_text) AS (")
+            .rows(wanted)
+            .text(") UPDATE thing SET text = new_text FROM wanted WHERE id = wanted_id");
+        let update = update.statement(database.backend());
+        assert_eq!(write.execute_raw(update).await.unwrap().rows_affected(), 2);
+        let now = all(&database).await;
+        assert_eq!(now.len(), given.len());
+        assert_eq!(now[1].text, Some(format!("new {}", stored[1].id)));
+        assert_eq!(now[2], stored[2]);
+        assert!(Sql::insert(Vec::<ActiveModel>::new()).is_none());
+        database.close().await.unwrap();
+    }
+}
