@@ -36,6 +36,16 @@ pub(crate) struct Model {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, FromJsonQueryResult)]
 pub(crate) struct Attachments(pub(crate) Vec<Attachment>);
 
+impl Attachments {
+    /// How long they are as JSON.
+    pub(crate) fn bytes(&self) -> usize {
+        if self.0.is_empty() {
+            return 2;
+        }
+        serde_json::to_string(self).map_or(0, |json| json.len())
+    }
+}
+
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub(crate) enum Relation {
     #[sea_orm(

@@ -98,19 +98,19 @@ impl<'a> Conversations<'a> {
         let message = message.ok_or(Error::MessageNotFound)?;
         match self.check(message.row.thread).await {
             Err(Error::ThreadNotFound) => Err(Error::MessageNotFound),
-            checked => checked.map(|()| message),
+            checked => checked.map(|_| message),
         }
     }
 
     /// Refuses a thread that the user is no member of. The owner of a group without members sees it, empty as it is.
-    pub(super) async fn check(&self, number: i64) -> Result<(), Error> {
+    pub(super) async fn check(&self, number: i64) -> Result<conversation::Model, Error> {
         let thread = conversation::Entity::find_by_id(number)
             .filter(conversation::Column::Kind.is_in([Kind::Direct, Kind::Group]))
             .inner_join(member::Entity)
             .filter(member::Column::UserId.eq(self.user))
             .one(self.database.read())
             .await?;
-        thread.map(|_| ()).ok_or(Error::ThreadNotFound)
+        thread.ok_or(Error::ThreadNotFound)
     }
 
     /// A thread with what of its last thousand entries the user has not read: whoever only writes has read nothing, and a

@@ -1,7 +1,7 @@
 //! Who comes into a group, and how far members have read.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait,
     IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
@@ -65,7 +65,7 @@ impl Conversations<'_> {
             .await?
             .ok_or(Error::ThreadNotFound)?;
         let read_seq = match read_message {
-            Some(id) => Some(message_seq(&transaction, number, id).await?),
+            Some(id) => Some(message_seq(&transaction, number.into(), id).await?),
             None => None,
         };
         let newest_message_id = newest(&transaction, number).await?.unwrap_or(0);
@@ -128,7 +128,7 @@ impl Conversations<'_> {
             .membership(&transaction, number)
             .await?
             .ok_or(Error::ThreadNotFound)?;
-        let seq = message_seq(&transaction, number, message).await?;
+        let seq = message_seq(&transaction, number.into(), message).await?;
         if seq <= member.read_seq {
             transaction.rollback().await?;
             return Ok(None);
@@ -213,13 +213,13 @@ impl Conversations<'_> {
 /// The place of a message of that thread.
 pub(super) async fn message_seq(
     database: &impl ConnectionTrait,
-    thread: i64,
+    thread: Expr,
     id: i64,
 ) -> Result<i64, Error> {
     entry::Entity::find_by_id(id)
         .select_only()
         .column(entry::Column::Seq)
-        .filter(entry::Column::Thread.eq(thread))
+        .filter(Expr::col((entry::Entity, entry::Column::Thread)).eq(thread))
         .filter(entry::Column::Kind.is_in(EntryKind::MESSAGES))
         .into_tuple()
         .one(database)
