@@ -58,7 +58,10 @@ pub(super) async fn complete(
         let bytes = visit::read(payload, &room).await?;
         let body: ChatBody = visit::parse(&bytes)?;
         match conversation::named(&request, body.metadata.as_ref())? {
-            Some(named) => conversation::answer(&request, &gateway, &asker, named, &bytes).await,
+            Some(named) => {
+                let numbers = &room.numbers;
+                conversation::answer(&request, &gateway, numbers, &asker, named, &bytes).await
+            }
             None => pass_on(&gateway, &asker, body, bytes).await,
         }
     }

@@ -2,6 +2,7 @@
 //! which goes on without its listener, is told in this language.
 
 pub(super) mod answer;
+mod numbers;
 
 use std::future::ready;
 
@@ -22,6 +23,7 @@ use super::{events, models};
 use crate::Gateway;
 use crate::caller::{Asker, Scope};
 use answer::Answer;
+pub(super) use numbers::Numbers;
 
 const CONVERSATION: &str = "x-confab-conversation";
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
@@ -46,6 +48,7 @@ pub(super) fn named(
 pub(super) async fn answer(
     request: &HttpRequest,
     gateway: &Gateway,
+    numbers: &Numbers,
     asker: &Asker,
     named: ConversationId,
     body: &web::Bytes,
@@ -55,7 +58,7 @@ pub(super) async fn answer(
     let turn = Turn::of(visit::parse::<TurnBody>(body)?)?;
     // Before anything is written.
     models::find(gateway, asker, &turn.model).await?;
-    let thread = find(gateway, asker, named).await?;
+    let thread = find(gateway, numbers, asker, named).await?;
     append(gateway, asker, &thread, &turn, &key).await?;
 
     let (stream, include_usage) = (turn.stream, turn.include_usage);
@@ -92,10 +95,16 @@ fn idempotency_key(request: &HttpRequest) -> Result<String, Refused> {
         .ok_or_else(|| Refused::invalid(message))
 }
 
-/// The id of the thread that is named, if it is one of the caller's with a model.
-async fn find(gateway: &Gateway, asker: &Asker, named: ConversationId) -> Result<String, Refused> {
+/// The id of the thread that is named, if it is, or was a while ago, one of the caller's with a model.
+async fn find(
+    gateway: &Gateway,
+    numbers: &Numbers,
+    asker: &Asker,
+    named: ConversationId,
+) -> Result<String, Refused> {
+    let user = asker.user.id;
     let mut request = GetThreadRequest {
-        user_id: asker.user.id.to_string(),
+        user_id: user.to_string(),
         ..Default::default()
     };
     let number = match &named {
@@ -103,7 +112,12 @@ async fn find(gateway: &Gateway, asker: &Asker, named: ConversationId) -> Result
         ConversationId::Text(text) => text.parse().ok(),
     };
     match (number, named) {
-        (Some(number), _) if number > 0 => request.number = number,
+        (Some(number), _) if number > 0 => {
+            if let Some(thread) = numbers.thread(user, number) {
+                return Ok(thread);
+            }
+            request.number = number;
+        }
         (None, ConversationId::Text(id)) if id.parse::<Uuid>().is_ok() => request.thread_id = id,
         _ => return Err(Refused::unknown_conversation()),
     }
@@ -112,6 +126,8 @@ async fn find(gateway: &Gateway, asker: &Asker, named: ConversationId) -> Result
     if thread.kind() != ThreadKind::Assistant {
         return Err(Refused::unknown_conversation());
     }
+    let (id, number) = (thread.id.clone(), thread.number);
+    numbers.remember(user, number, id);
     Ok(thread.id)
 }
 

@@ -44,6 +44,7 @@ use utoipa::OpenApi;
 use crate::Gateway;
 use crate::docs::openapi;
 use crate::settings::OpenAi as Settings;
+use conversation::Numbers;
 use fault::Refused;
 
 #[derive(OpenApi)]
@@ -64,12 +65,14 @@ pub(super) fn described() -> openapi::Room {
 #[derive(Debug, Clone)]
 pub(super) struct Room {
     body_bytes: usize,
+    numbers: Numbers,
 }
 
 impl Room {
     pub(super) fn open(settings: &Settings) -> Self {
         Self {
             body_bytes: settings.body_bytes,
+            numbers: Numbers::default(),
         }
     }
 
