@@ -4,10 +4,11 @@
 //! read up to a place is what would be read there again, as long as nothing was deleted, if nothing was being written.
 //! Whoever takes a window from here has asked the thread who may see it and where it stands.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use confab_rpc::threads::{Message, Thread};
+use confab_rpc::threads::{Message, MessageState, Thread};
 use moka::sync::Cache;
 use uuid::Uuid;
 
@@ -72,8 +73,14 @@ impl Window {
 }
 
 /// The windows of the threads in which something was asked lately.
-#[derive(Debug)]
 pub(crate) struct Windows(Cache<Uuid, (Place, Arc<Window>)>);
+
+/// Without what was said.
+impl fmt::Debug for Windows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Windows").finish_non_exhaustive()
+    }
+}
 
 impl Default for Windows {
     fn default() -> Self {
@@ -102,7 +109,7 @@ impl Windows {
         }
     }
 
-    /// Adds the exchange that follows upon that place, of which no more than `most` messages are seen from now on.
+    /// Adds the exchange that follows upon that place and is over, of which no more than `most` messages are seen from now on.
     pub(crate) fn go_on(
         &self,
         thread: Uuid,
@@ -111,7 +118,9 @@ impl Windows {
         answer: &Message,
         most: usize,
     ) {
-        let follows = question.seq == place.last_seq + 1 && answer.seq == question.seq + 1;
+        let follows = question.seq == place.last_seq + 1
+            && answer.seq == question.seq + 1
+            && answer.state() != MessageState::Streaming;
         let before = if place.last_seq == 0 {
             Some(Arc::new(Window::empty()))
         } else {

@@ -175,7 +175,7 @@ impl Built {
         }
     }
 
-    /// `SELECT * FROM json_to_recordset(CAST($1 AS json)) AS row (a0 int8, a1 text)`.
+    /// `SELECT * FROM json_to_recordset(CAST($1 AS json)) AS given (a0 int8, a1 text)`.
     fn document(&mut self, rows: &[Vec<Value>]) {
         let names: Vec<String> = (0..rows.first().map_or(0, Vec::len))
             .map(|column| format!("a{column}"))
@@ -209,7 +209,11 @@ fn type_of(value: &Value) -> &'static str {
         Value::Bytes(_) => "bytea",
         Value::Json(_) => "jsonb",
         Value::ChronoDateTimeUtc(_) => "timestamptz",
-        _ => "text",
+        Value::String(_) => "text",
+        _ => {
+            debug_assert!(false, "no row has had a column of this type yet");
+            "text"
+        }
     }
 }
 

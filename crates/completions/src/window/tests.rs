@@ -1,6 +1,6 @@
 //! What is kept is what would be read.
 
-use confab_rpc::threads::{AuthorKind, MessageState};
+use confab_rpc::threads::AuthorKind;
 
 use super::*;
 use crate::provider::Role;
@@ -98,13 +98,18 @@ fn what_was_said_or_deleted_elsewhere_is_read_anew() {
 }
 
 #[test]
-fn an_exchange_with_something_before_or_between_is_not_added() {
+fn an_exchange_that_does_not_follow_or_is_not_over_is_not_added() {
     let complete = |seq| answer(seq, MessageState::Complete);
-    for (before, asked, answered) in [(2, 4, 5), (2, 3, 5), (1, 3, 4)] {
+    let streaming = answer(4, MessageState::Streaming);
+    for (before, asked, answered) in [
+        (2, 4, complete(5)),
+        (2, 3, complete(5)),
+        (1, 3, complete(4)),
+        (2, 3, streaming),
+    ] {
         let windows = begun();
-        let (question, answer) = (question(asked), complete(answered));
-        windows.go_on(thread(), place(before), &question, &answer, MOST);
-        assert_eq!(contents(&windows, place(answered)), None);
+        windows.go_on(thread(), place(before), &question(asked), &answered, MOST);
+        assert_eq!(contents(&windows, place(answered.seq)), None);
     }
 }
 

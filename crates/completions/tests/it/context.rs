@@ -6,6 +6,7 @@ use confab_rpc::threads::DeleteMessageRequest;
 
 use crate::agent::Agent;
 use crate::asking::{ask_in, new_ask, reason, thread_of};
+use crate::upstream::{Upstream, words_of};
 use crate::wire::{When, Wire};
 use crate::world::{House, LLAMA};
 
@@ -147,6 +148,39 @@ async fn a_conversation_that_goes_on_is_not_read_anew() {
         assert_eq!(history_of(&agent.asked()), history(&expected));
         here.stop().await;
         there.stop().await;
+        house.check_books(&ann).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_stored_in_pieces_is_kept_whole() {
+    let upstream = Upstream::start().await;
+    let settings = upstream.settings();
+    for (house, name) in House::both_with(&settings)
+        .await
+        .into_iter()
+        .zip(["a", "b"])
+    {
+        let process = house.start().await;
+        let ann = house.user(DOLLAR, &[LLAMA]).await;
+        let question = format!("9 words, halt 4 {name}");
+        let asked = process.begin(new_ask(&ann, &question)).await.unwrap();
+        process.wire.done("Checkpoint", 1).await;
+        let run_id = &asked.started.run_id;
+        process.cancel(&ann, run_id).await.unwrap();
+        let thread_id = thread_of(&asked.started);
+        assert_eq!(reason(asked.rest().await), Reason::RunCancelled);
+
+        process.ask(ask_in(&ann, &thread_id, "And?")).await.unwrap();
+        let said = [
+            ("user", question),
+            ("assistant", words_of(1, 4)),
+            ("user", "And?".to_owned()),
+        ];
+        let said = said.map(|(role, text)| (role.to_owned(), text));
+        assert_eq!(upstream.messages(), said);
+        assert_eq!(process.wire.calls("ListMessages"), 0);
+        process.stop().await;
         house.check_books(&ann).await;
     }
 }

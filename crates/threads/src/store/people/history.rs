@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::membership::message_seq;
-use super::{Conversations, Stored, announce, conversation, entry, weight};
+use super::{Conversations, Stored, announce, conversation, entry, weight, weight_of};
 use crate::answer::State;
 use crate::error::Error;
 use crate::exchange::AuthorKind;
@@ -49,18 +49,10 @@ impl Line {
         }
     }
 
-    /// The same as [`weight`], of what is read.
     fn extent(&self) -> Extent {
-        let Self(row) = self;
-        let announced = if row.refers_to.is_some() {
-            32 * 1024
-        } else {
-            0
-        };
-        let bytes = 300 + row.content.len() + row.attachments.bytes() + announced;
         Extent {
-            seq: row.seq,
-            bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+            seq: self.0.seq,
+            bytes: weight_of(&self.0),
         }
     }
 }

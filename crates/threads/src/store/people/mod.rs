@@ -63,13 +63,24 @@ fn joined() -> Select<entry::Entity> {
         .column(conversation::Column::HighId)
 }
 
-/// About how many bytes an entry takes in a reply, as the database knows without reading it: its texts and files, ids and
-/// times, and the longest file that an announcement may carry.
+/// What an entry's ids and times take in a reply.
+const ENTRY_BYTES: usize = 300;
+/// The longest file that an announcement may carry.
+const FILE_BYTES: usize = 32 * 1024;
+
+/// About how many bytes an entry takes in a reply, as the database knows without reading it.
 fn weight() -> Expr {
-    Expr::cust(
-        "CAST(300 + octet_length(message.content) + octet_length(CAST(message.attachments AS text)) \
-         + CASE WHEN message.refers_to IS NULL THEN 0 ELSE 32768 END AS bigint)",
-    )
+    Expr::cust(format!(
+        "CAST({ENTRY_BYTES} + octet_length(message.content) + octet_length(CAST(message.attachments AS text)) \
+         + CASE WHEN message.refers_to IS NULL THEN 0 ELSE {FILE_BYTES} END AS bigint)",
+    ))
+}
+
+/// The same, of an entry that was read.
+fn weight_of(row: &entry::Model) -> i64 {
+    let file = row.refers_to.map_or(0, |_| FILE_BYTES);
+    let bytes = ENTRY_BYTES + row.content.len() + row.attachments.bytes() + file;
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// Reads entries, with the files that they announce.
