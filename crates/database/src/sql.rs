@@ -135,7 +135,10 @@ impl Sql {
             match part {
                 Part::Text(text) => built.text.push_str(&text),
                 Part::Value(value) => built.value(value),
-                Part::Rows(rows) if backend == DbBackend::Postgres => built.document(&rows),
+                // One alone has one text anyway, and costs less as it is.
+                Part::Rows(rows) if backend == DbBackend::Postgres && rows.len() > 1 => {
+                    built.document(&rows);
+                }
                 Part::Rows(rows) => built.values(rows),
             }
         }

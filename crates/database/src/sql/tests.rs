@@ -59,4 +59,7 @@ fn postgres_gets_one_document() {
     let document = r#"[{"a0":0,"a1":"text"},{"a0":1,"a1":"text"}]"#;
     assert_eq!(values[1], document.into());
     assert_eq!(text, wanted(100, DbBackend::Postgres).0);
+    let (text, values) = wanted(1, DbBackend::Postgres);
+    assert_eq!(text, "SELECT $1 FROM (VALUES ($2, $3)) WHERE x = $4");
+    assert_eq!(values[1..3], row(0));
 }

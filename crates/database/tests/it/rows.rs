@@ -82,16 +82,17 @@ async fn rows_arrive_as_they_were_given() {
             ..bare()
         };
         let given = [bare(), full(), empty, bare(), full()];
-        let models = given.iter().map(|row| ActiveModel {
-            id: NotSet,
-            ..row.clone().into_active_model().reset_all()
-        });
-        let insert = Sql::insert(models).unwrap().text(" RETURNING id");
-        let insert = insert.statement(database.backend());
-        assert_eq!(
-            write.query_all_raw(insert).await.unwrap().len(),
-            given.len()
-        );
+        // One alone is sent in another way.
+        for part in [&given[..1], &given[1..]] {
+            let models = part.iter().map(|row| ActiveModel {
+                id: NotSet,
+                ..row.clone().into_active_model().reset_all()
+            });
+            let insert = Sql::insert(models).unwrap().text(" RETURNING id");
+            let insert = insert.statement(database.backend());
+            let inserted = write.query_all_raw(insert).await.unwrap();
+            assert_eq!(inserted.len(), part.len());
+        }
         let stored = all(&database).await;
         for (stored, given) in stored.iter().zip(&given) {
             let id = stored.id;
