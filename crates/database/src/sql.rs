@@ -11,7 +11,7 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, DbBackend, EntityName, EntityTrait, IdenStatic,
     Iterable, Statement, Value,
 };
-use serde_json::{Map, Value as Json};
+use serde::{Serialize, Serializer};
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +41,7 @@ pub struct Sql(Vec<Part>);
 enum Part {
     Text(String),
     Value(Value),
-    /// None of them is empty, and in all of them the same columns are of the same types.
+    /// One at least; all have the same columns, of the same types.
     Rows(Vec<Vec<Value>>),
 }
 
@@ -69,8 +69,12 @@ impl Sql {
         self
     }
 
-    /// A query of these rows, which are one at least, and perhaps of some in which each column is NULL: who joins them by a
-    /// column finds nothing for these.
+    /// A query of these rows, and perhaps of some in which each column is NULL: who joins them by a column finds nothing for
+    /// these.
+    ///
+    /// There is one at least, and all have the same columns, of the same types: `bool`, `i16`, `i32`, `i64`, texts, UUIDs,
+    /// bytes, JSON, points in time; each may be NULL. SQLite takes 32,766 values in a statement. A text with a NUL is refused
+    /// by PostgreSQL when the statement is executed.
     #[must_use]
     pub fn rows<R: IntoIterator<Item = Value>>(
         mut self,
@@ -183,12 +187,12 @@ impl Built {
         let names: Vec<String> = (0..rows.first().map_or(0, Vec::len))
             .map(|column| format!("a{column}"))
             .collect();
-        let objects = rows.iter().map(|row| {
-            let fields = names.iter().zip(row);
-            let fields = fields.map(|(name, value)| (name.clone(), json(value)));
-            Json::Object(fields.collect::<Map<_, _>>())
-        });
-        let document = Json::Array(objects.collect()).to_string();
+        let document = Document {
+            names: &names,
+            rows,
+        };
+        // Its keys are texts, so it always becomes JSON.
+        let document = serde_json::to_string(&document).unwrap_or_default();
         self.text.push_str("SELECT * FROM json_to_recordset(CAST(");
         self.value(document.into());
         self.text.push_str(" AS json)) AS given (");
@@ -220,20 +224,49 @@ fn type_of(value: &Value) -> &'static str {
     }
 }
 
-/// A value as it stands in a JSON document from which PostgreSQL takes it.
-fn json(value: &Value) -> Json {
-    match value {
-        value if *value == value.as_null() => Json::Null,
-        Value::Bool(Some(value)) => (*value).into(),
-        Value::SmallInt(Some(value)) => (*value).into(),
-        Value::Int(Some(value)) => (*value).into(),
-        Value::BigInt(Some(value)) => (*value).into(),
-        Value::String(Some(value)) => value.as_str().into(),
-        Value::Uuid(Some(value)) => value.to_string().into(),
-        Value::Bytes(Some(value)) => hex(value).into(),
-        Value::Json(Some(value)) => (**value).clone(),
-        Value::ChronoDateTimeUtc(Some(value)) => value.to_rfc3339().into(),
-        other => other.to_string().into(),
+/// Rows as an array of objects, from which PostgreSQL takes them.
+struct Document<'a> {
+    names: &'a [String],
+    rows: &'a [Vec<Value>],
+}
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.rows.iter().map(|row| Row {
+            names: self.names,
+            values: row,
+        }))
+    }
+}
+
+struct Row<'a> {
+    names: &'a [String],
+    values: &'a [Value],
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.names.iter().zip(self.values.iter().map(Cell)))
+    }
+}
+
+struct Cell<'a>(&'a Value);
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Bool(value) => value.serialize(serializer),
+            Value::SmallInt(value) => value.serialize(serializer),
+            Value::Int(value) => value.serialize(serializer),
+            Value::BigInt(value) => value.serialize(serializer),
+            Value::String(value) => value.serialize(serializer),
+            Value::Json(value) => value.serialize(serializer),
+            Value::Uuid(Some(value)) => serializer.collect_str(value),
+            Value::Bytes(Some(value)) => serializer.serialize_str(&hex(value)),
+            Value::ChronoDateTimeUtc(Some(value)) => serializer.serialize_str(&value.to_rfc3339()),
+            value if *value == value.as_null() => serializer.serialize_unit(),
+            other => serializer.collect_str(other),
+        }
     }
 }
 
