@@ -9,10 +9,12 @@ use confab_database::Database;
 use confab_rpc::Lane;
 use confab_rpc::completions::completions_client::CompletionsClient;
 use confab_rpc::completions::{ListModelsRequest, Model};
+use confab_rpc::transport;
 use confab_runtime::{Clock, Tasks};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tonic::service::Routes;
+use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::roles::{Role, Roles};
@@ -73,7 +75,14 @@ pub async fn start(
     if let (Some(listener), Some(server)) = (agent_listener, &wired.agent_context) {
         running.agent_context = Some(listener.local_addr()?);
         let routes = Routes::new(server.clone());
-        running.serve_routes("agent context", listener, routes, &report);
+        // Agents are other people's programs: h2's limits for strangers hold.
+        running.serve_routes(
+            "agent context",
+            Server::builder(),
+            listener,
+            routes,
+            &report,
+        );
     }
     running
         .serve_services(&settings, &roles, &wired, &report)
@@ -154,7 +163,7 @@ impl Running {
                 .await
                 .with_context(|| format!("lanes.{role}.listen"))?;
             let address = listener.local_addr()?;
-            self.serve_routes("service", listener, routes, report);
+            self.serve_routes("service", transport::server(), listener, routes, report);
             self.lanes.push((*role, address));
         }
         Ok(())
@@ -163,6 +172,7 @@ impl Running {
     fn serve_routes(
         &self,
         name: &'static str,
+        server: Server,
         listener: TcpListener,
         routes: Routes,
         report: &mpsc::Sender<anyhow::Error>,
@@ -171,7 +181,7 @@ impl Running {
         let stopping = self.back.stopping();
         let report = report.clone();
         self.back.spawn(name, async move {
-            let served = tonic::transport::Server::builder()
+            let served = server
                 .trace_fn(confab_rpc::trace::server_span)
                 .http2_keepalive_interval(Some(KEEP_ALIVE))
                 .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))

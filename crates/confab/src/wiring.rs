@@ -15,9 +15,9 @@ use confab_rpc::attachments::attachments_server::AttachmentsServer;
 use confab_rpc::completions::completions_server::CompletionsServer;
 use confab_rpc::search::search_server::SearchServer;
 use confab_rpc::sessions::sessions_server::SessionsServer;
+use confab_rpc::transport;
 use confab_runtime::{Clock, Tasks};
 use tonic::service::Routes;
-use tonic::transport::Endpoint;
 
 use crate::roles::{Role, Roles};
 use crate::settings::{Lanes, Settings};
@@ -275,7 +275,7 @@ pub(crate) fn remote(lanes: &Lanes, role: Role) -> anyhow::Result<Lane> {
         .filter(|url| !url.is_empty())
         .with_context(|| format!("lanes.{role}.url is not set"))?;
     let deadline = Duration::from_millis(lanes.deadline_ms);
-    let endpoint = Endpoint::from_shared(url)
+    let endpoint = transport::endpoint(url)
         .with_context(|| format!("lanes.{role}.url"))?
         .connect_timeout(deadline)
         .http2_keep_alive_interval(KEEP_ALIVE)

@@ -1,5 +1,5 @@
-//! How services reach each other: the generated contracts, [`Lane`], which carries calls here or across the network,
-//! and [`Fault`], the reason a call was refused.
+//! How services reach each other: the generated contracts, [`Lane`], which carries calls here or across the network over
+//! [`transport`], and [`Fault`], the reason a call was refused.
 //!
 //! Nothing here knows a rule of the domain, and nothing else builds gRPC code.
 
@@ -9,6 +9,7 @@ mod lane;
 mod tests;
 pub mod time;
 pub mod trace;
+pub mod transport;
 
 pub use fault::Fault;
 pub use lane::Lane;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use confab_rpc::agent::Request;
 use confab_rpc::agent::ai_service_client::AiServiceClient;
+use confab_rpc::transport;
 use futures_util::StreamExt;
 use futures_util::stream;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Status, TimeoutExpired};
 use url::Url;
 
@@ -48,7 +49,7 @@ pub(super) struct Agent {
 impl Agent {
     /// Connects when it is first asked. Must be called inside a tokio runtime, which the connection lives on.
     pub(super) fn new(url: &Url, timeout_ms: u64) -> Result<Self, tonic::transport::Error> {
-        let channel = Endpoint::new(url.to_string())?
+        let channel = transport::endpoint(url.to_string())?
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_keepalive(Some(TCP_KEEPALIVE))
             .connect_lazy();

@@ -16,6 +16,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
+use confab_rpc::transport;
 use futures_util::{StreamExt, TryStreamExt};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -66,6 +67,8 @@ impl OpenAi {
             .redirect(Policy::none())
             .no_proxy()
             .tcp_nodelay(true)
+            .http2_initial_stream_window_size(transport::CALL_WINDOW)
+            .http2_initial_connection_window_size(transport::CONNECTION_WINDOW)
             .connect_timeout(CONNECT_TIMEOUT)
             .build()?;
         let mut all = settings
