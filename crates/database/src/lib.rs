@@ -35,6 +35,13 @@ pub use sql::{Sql, filled};
 /// Two processes that migrate the same PostgreSQL database wait for each other on this advisory lock.
 const MIGRATION_LOCK: i64 = 0x0063_6f6e_6661_6200;
 
+/// Pages that a connection to SQLite keeps, as SQLite says it: KiB, negative.
+const CACHE: &str = "-16384";
+
+/// How much of a file of SQLite is read as memory, in bytes; a connection forgets the pages that it keeps whenever another
+/// one has written, and would ask the kernel for each again. What does not fit is read that way.
+const MAPPED: &str = "1073741824";
+
 /// Rows of SQLite that may wait to be taken.
 const ROWS: usize = 256;
 
@@ -64,6 +71,8 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            .pragma("cache_size", CACHE)
+            .pragma("mmap_size", MAPPED)
             // Another process, such as `confab user add`, may hold the write lock for a moment.
             .busy_timeout(Duration::from_secs(5))
             // The thread that reads goes on while rows are taken, and need not wait in the middle of a page.

@@ -33,7 +33,8 @@ pub fn filled<T: Clone>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     items
 }
 
-/// A statement under construction. Both databases number their parameters `$1`, `$2` and so on.
+/// A statement under construction. Parameters are `$1`, `$2` and so on on PostgreSQL. On SQLite those would be names, and
+/// binding the n-th would look through the n before it: there each is `?`.
 #[derive(Debug)]
 pub struct Sql(Vec<Part>);
 
@@ -134,7 +135,11 @@ impl Sql {
     /// The statement for that database.
     #[must_use]
     pub fn statement(self, backend: DbBackend) -> Statement {
-        let mut built = Built::default();
+        let mut built = Built {
+            backend,
+            text: String::new(),
+            values: Vec::new(),
+        };
         for part in self.0 {
             match part {
                 Part::Text(text) => built.text.push_str(&text),
@@ -150,8 +155,8 @@ impl Sql {
     }
 }
 
-#[derive(Default)]
 struct Built {
+    backend: DbBackend,
     text: String,
     values: Vec<Value>,
 }
@@ -159,11 +164,15 @@ struct Built {
 impl Built {
     fn value(&mut self, value: Value) {
         self.values.push(value);
-        // Writing into a String cannot fail.
-        let _ = write!(self.text, "${}", self.values.len());
+        if self.backend == DbBackend::Sqlite {
+            self.text.push('?');
+        } else {
+            // Writing into a String cannot fail.
+            let _ = write!(self.text, "${}", self.values.len());
+        }
     }
 
-    /// `VALUES ($1, $2), ($3, $4)`.
+    /// `VALUES (?, ?), (?, ?)`.
     fn values(&mut self, mut rows: Vec<Vec<Value>>) {
         if let Some(first) = rows.first() {
             let nothing = first.iter().map(Value::as_null).collect();

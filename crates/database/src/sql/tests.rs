@@ -39,8 +39,8 @@ fn a_list_is_filled_up_with_its_last() {
 #[test]
 fn sqlite_gets_rows_that_are_filled_up_with_nothing() {
     let (text, values) = wanted(5, DbBackend::Sqlite);
-    assert!(text.starts_with("SELECT $1 FROM (VALUES ($2, $3), ($4, $5), "));
-    assert!(text.ends_with("($10, $11), ($12, $13)) WHERE x = $14"));
+    assert!(text.starts_with("SELECT ? FROM (VALUES (?, ?), (?, ?), "));
+    assert!(text.ends_with("(?, ?), (?, ?)) WHERE x = ?"));
     assert_eq!(values[9..11], row(4));
     let nothing = [Value::BigInt(None), Value::String(None)];
     assert_eq!(values[11..13], nothing);
