@@ -118,6 +118,35 @@ async fn a_key_stands_for_one_content() {
     }
 }
 
+/// As after a reconnect: what was sent before and what is new arrive together.
+#[tokio::test(flavor = "multi_thread")]
+async fn repeats_among_new_messages_take_nothing_along_and_leave_no_hole() {
+    for town in Town::both().await {
+        let (one, two, three) = (uuid(), uuid(), uuid());
+        let old = town.say(keyed(to(&one, &two, "old"), "old")).await;
+        let sends = vec![
+            keyed(to(&one, &two, "new"), "new"),
+            keyed(to(&one, &two, "old"), "old"),
+            keyed(to(&one, &two, "another"), "old"),
+            keyed(to(&one, &three, "elsewhere"), "elsewhere"),
+            to(&one, &two, "last"),
+        ];
+        let [new, again, another, elsewhere, last]: [_; 5] =
+            town.send(sends).await.try_into().unwrap();
+        assert_eq!(again, Ok((old.clone(), true)));
+        assert_eq!(another, Err(Reason::KeyReused));
+        let fresh = [new, last, elsewhere].map(|sent| {
+            let (entry, replayed) = sent.unwrap();
+            assert!(!replayed);
+            entry
+        });
+        assert_eq!(fresh.each_ref().map(|entry| entry.seq), [2, 3, 1]);
+        let [new, last, elsewhere] = fresh;
+        assert_eq!(town.log(old.thread).await, [old, new, last]);
+        assert_eq!(town.log(elsewhere.thread).await, [elsewhere]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_pair_gets_one_thread_from_both_sides_and_replicas() {
     let town = Town::replicas().await;

@@ -69,19 +69,44 @@ impl Failure {
 
 /// Appends these entries in their order, or finds what earlier sends with the same key appended. Refusals are those of
 /// single entries and leave their neighbours alone. A unique violation fails the batch: another replica was faster.
+///
+/// Hardly any send is a repeat, and the database lets no second one in: they are looked for when it has refused one.
 pub(crate) async fn append(
     database: &Database,
     known: &mut Known<Pair, i64>,
     entries: &[NewEntry],
     at: DateTime<Utc>,
-) -> Result<Vec<Result<Appended, Error>>, Failure> {
+) -> Result<Outcomes, Failure> {
+    match attempt(database, known, entries, at, Repeats::Unexpected).await {
+        Err(failure) if failure.is_collision() => {
+            attempt(database, known, entries, at, Repeats::Expected).await
+        }
+        outcomes => outcomes,
+    }
+}
+
+/// Whether some of the entries may have been sent before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeats {
+    Expected,
+    Unexpected,
+}
+
+async fn attempt(
+    database: &Database,
+    known: &mut Known<Pair, i64>,
+    entries: &[NewEntry],
+    at: DateTime<Utc>,
+    repeats: Repeats,
+) -> Result<Outcomes, Failure> {
     let transaction = database.begin().await.map_err(Failure::Before)?;
     let batch = Batch {
         transaction: &transaction,
         entries,
         at,
     };
-    let (outcomes, threads) = batch.append(known).await.map_err(Failure::Before)?;
+    let appended = batch.append(known, repeats).await;
+    let (outcomes, threads) = appended.map_err(Failure::Before)?;
     transaction.commit().await.map_err(Failure::Commit)?;
     for (place, number) in threads {
         if let Place::Direct(pair) = place {
@@ -103,8 +128,12 @@ impl Batch<'_> {
     async fn append(
         &self,
         known: &mut Known<Pair, i64>,
+        repeats: Repeats,
     ) -> Result<(Outcomes, HashMap<Place, i64>), DbErr> {
-        let originals = self.originals().await?;
+        let originals = match repeats {
+            Repeats::Expected => self.originals().await?,
+            Repeats::Unexpected => HashMap::new(),
+        };
         let original = |entry: &NewEntry| {
             let mut markers = entry.markers();
             markers.find_map(|marker| originals.get(&marker))
