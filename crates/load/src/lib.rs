@@ -15,6 +15,7 @@ mod plan;
 mod process;
 mod progress;
 mod provider;
+mod relay;
 mod report;
 mod scenario;
 mod socket;
@@ -76,6 +77,10 @@ impl From<Error> for LoadError {
 /// Puts the planned loads on, one after the other, and writes a report of each. False when something was lost, doubled or
 /// out of order.
 pub async fn run(options: Options) -> Result<bool, LoadError> {
+    if let Some(address) = options.relay {
+        relay::serve(address).await?;
+        return Ok(true);
+    }
     if let Some(address) = options.provider {
         provider::serve(address, options.provider_tokens).await?;
         return Ok(true);

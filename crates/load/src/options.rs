@@ -14,7 +14,7 @@ pub(crate) use crate::plan::Plan;
 /// Flags of `confab load`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// What to do; none with --file or --provider
+    /// What to do; none with --file, --provider or --relay
     #[arg(value_enum)]
     scenario: Option<Scenario>,
     /// The Confab to put load on
@@ -56,6 +56,10 @@ pub struct Options {
     /// How many tokens that model's answers have
     #[arg(long, default_value_t = 64, value_name = "TOKENS")]
     pub(crate) provider_tokens: usize,
+    /// Put no load on: serve a chat server that passes messages on, stores nothing and checks nobody, on this address.
+    /// The loads of sockets on it, with a --people-file whose tokens are ids, show what the machine itself carries
+    #[arg(long, conflicts_with_all = ["scenario", "file", "provider"], value_name = "ADDRESS")]
+    pub(crate) relay: Option<SocketAddr>,
     #[command(flatten)]
     amount: Amount,
 }

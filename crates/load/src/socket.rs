@@ -11,15 +11,19 @@ use crate::LoadError;
 /// Small buffers: frames are short, and sockets are many.
 const BUFFER: usize = 4 * 1024;
 
+/// How such a socket is set up.
+pub(crate) fn lean() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(0)
+}
+
 /// An open socket.
 pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
     pub(crate) async fn open(url: &str) -> Result<Self, LoadError> {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(BUFFER)
-            .write_buffer_size(0);
-        let (stream, _) = connect_async_with_config(url, Some(config), true).await?;
+        let (stream, _) = connect_async_with_config(url, Some(lean()), true).await?;
         Ok(Self(stream))
     }
 
