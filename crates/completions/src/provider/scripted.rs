@@ -31,41 +31,17 @@ pub(super) struct Scripted(pub(super) Behaviour);
 #[async_trait::async_trait]
 impl Provider for Scripted {
     async fn ask(&self, prompt: &Prompt, _: usize) -> Result<Answer, Failure> {
-        let mut words = words(&reply(prompt), prompt.max_output_tokens);
-        let output = estimate_tokens(&words.concat());
-        let end = match self.0 {
-            Behaviour::Echo | Behaviour::Slow => Ok(end(Bill::Tokens {
-                input: prompt.estimated_tokens(),
-                output,
-            })),
-            Behaviour::WrongUsage => Ok(end(CLAIMED)),
-            Behaviour::Fail => {
-                words.truncate(WORDS_BEFORE_FAILURE);
-                Err(ProviderError::Failed(FAILS.to_owned()))
-            }
-        };
-        let pieces = words.into_iter().map(|word| Ok(Piece::Text(word)));
-        let answer = stream::iter(pieces.chain([end]));
-        if self.0 != Behaviour::Slow {
-            return Ok(answer.boxed());
-        }
-        let paced = answer.enumerate().then(|(index, piece)| async move {
-            if index > 0 {
-                tokio::time::sleep(PAUSE).await;
-            }
-            piece
-        });
-        Ok(paced.boxed())
+        Ok(self.answer(prompt, prompt.estimated_tokens()))
     }
 
-    async fn chat(&self, chat: &Chat, model: &Model, key: usize) -> Result<Relay, Failure> {
+    async fn chat(&self, chat: &Chat, model: &Model, _: usize) -> Result<Relay, Failure> {
         let prompt = chat.prompt(model)?;
         if prompt.estimated_tokens() > model.context_length {
             return Err(Failure::too_long());
         }
         match tool_call(&prompt.question) {
             Some(call) if chat.has_tools()? => Ok(render_call(chat, &call)),
-            _ => Ok(render(chat, self.ask(&prompt, key).await?)),
+            _ => Ok(render(chat, self.answer(&prompt, chat.estimated_input))),
         }
     }
 
@@ -91,6 +67,34 @@ impl Provider for Scripted {
                     .fold(0, u32::saturating_add),
             ),
         })
+    }
+}
+
+impl Scripted {
+    /// The answer, billed with so many tokens read.
+    fn answer(&self, prompt: &Prompt, input: u32) -> Answer {
+        let mut words = words(&reply(prompt), prompt.max_output_tokens);
+        let output = estimate_tokens(&words.concat());
+        let end = match self.0 {
+            Behaviour::Echo | Behaviour::Slow => Ok(end(Bill::Tokens { input, output })),
+            Behaviour::WrongUsage => Ok(end(CLAIMED)),
+            Behaviour::Fail => {
+                words.truncate(WORDS_BEFORE_FAILURE);
+                Err(ProviderError::Failed(FAILS.to_owned()))
+            }
+        };
+        let pieces = words.into_iter().map(|word| Ok(Piece::Text(word)));
+        let answer = stream::iter(pieces.chain([end]));
+        if self.0 != Behaviour::Slow {
+            return answer.boxed();
+        }
+        let paced = answer.enumerate().then(|(index, piece)| async move {
+            if index > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+            piece
+        });
+        paced.boxed()
     }
 }
 

@@ -149,6 +149,11 @@ async fn the_scripted_model_chats_in_events_and_whole() {
                 end.balance_microdollars,
                 DOLLAR - charges.iter().sum::<i64>()
             );
+            // It bills no more than there was.
+            let read = end.usage.unwrap().input_tokens;
+            let mut told = chatted.events.iter().map(|event| &event["usage"]);
+            let told = told.find(|usage| usage.is_object()).unwrap();
+            assert_eq!(told["prompt_tokens"], read);
         }
         check(&house, process, &ann, &charges).await;
     }

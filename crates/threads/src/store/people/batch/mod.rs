@@ -86,7 +86,7 @@ pub(crate) async fn append(
 }
 
 /// Whether some of the entries may have been sent before.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Repeats {
     Expected,
     Unexpected,
