@@ -181,14 +181,14 @@ impl Running {
         let stopping = self.back.stopping();
         let report = report.clone();
         self.back.spawn(name, async move {
-            let served = server
+            let ended = server
                 .trace_fn(confab_rpc::trace::server_span)
                 .http2_keepalive_interval(Some(KEEP_ALIVE))
                 .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
                 .add_routes(routes)
                 .serve_with_incoming_shutdown(incoming, stopping.cancelled())
                 .await;
-            if let Err(error) = served {
+            if let Err(error) = ended {
                 // The receiver is gone only when the process is ending anyway.
                 let _ = report.try_send(anyhow::Error::new(error).context(name));
             }
