@@ -39,7 +39,8 @@ const MIGRATION_LOCK: i64 = 0x0063_6f6e_6661_6200;
 const CACHE: &str = "-16384";
 
 /// How much of a file of SQLite is read as memory, in bytes; a connection forgets the pages that it keeps whenever another
-/// one has written, and would ask the kernel for each again. What does not fit is read that way.
+/// one has written, and would ask the kernel for each again. What does not fit is read that way. A disk
+/// that cannot be read ends the process (SIGBUS) instead of one call; what was acknowledged is in the file either way.
 const MAPPED: &str = "1073741824";
 
 /// Rows of SQLite that may wait to be taken.

@@ -33,7 +33,6 @@ pub(crate) async fn serve(address: SocketAddr) -> Result<(), LoadError> {
     let listener = TcpListener::bind(address).await?;
     loop {
         let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
         let relay = Arc::clone(&relay);
         // A socket that breaks off is of no interest.
         tokio::spawn(async move { drop(relay.socket(stream).await) });
@@ -81,6 +80,7 @@ enum Groups {
 
 impl Relay {
     async fn socket(&self, stream: TcpStream) -> Result<(), Error> {
+        stream.set_nodelay(true)?;
         let (mut dialect, mut person) = (Dialect::Groups, String::new());
         #[expect(clippy::result_large_err, reason = "as tungstenite's callback is")]
         let look = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {

@@ -21,7 +21,7 @@ pub const CONNECTION_WINDOW: u32 = i32::MAX.cast_unsigned();
 /// How many calls may be given up before their server has looked at them.
 const GIVEN_UP: usize = 10_000;
 
-/// Where a service is, to be connected to.
+/// Where a service is, to be connected to; an error when the URL is none.
 pub fn endpoint(url: impl Into<bytes::Bytes>) -> Result<Endpoint, Error> {
     let endpoint = Endpoint::from_shared(url)?
         .initial_stream_window_size(CALL_WINDOW)
