@@ -23,7 +23,7 @@ use sea_orm::{
 };
 use secrecy::ExposeSecret;
 use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub use sea_orm_migration::MigratorTrait;
@@ -34,6 +34,13 @@ pub use sql::{Sql, filled};
 
 /// Two processes that migrate the same PostgreSQL database wait for each other on this advisory lock.
 const MIGRATION_LOCK: i64 = 0x0063_6f6e_6661_6200;
+
+/// For how long a connection to PostgreSQL that has answered is trusted without being tried out.
+const PROVEN: Duration = Duration::from_millis(100);
+
+/// How long an idle connection may take to give a sign of life. After an outage in which all of them died without a word, a
+/// request has time to try several.
+const LIVELY: Duration = Duration::from_secs(1);
 
 /// Pages that a connection to SQLite keeps, as SQLite says it: KiB, negative.
 const CACHE: &str = "-16384";
@@ -131,13 +138,16 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(patience)
+            // A ping before each statement would double its way: one that answered a moment ago needs none.
+            .test_before_acquire(false)
+            .before_acquire(|connection, state| {
+                let proven = state.idle_for <= PROVEN;
+                Box::pin(async move { Ok(proven || answers(connection, LIVELY).await) })
+            })
             // Before one is given back it is tried out without a limit, so that one which died in use would never be
             // replaced; what fails here is closed.
             .after_release(move |connection, _| {
-                Box::pin(async move {
-                    let answers = tokio::time::timeout(patience, connection.ping()).await;
-                    Ok(answers.is_ok_and(|answer| answer.is_ok()))
-                })
+                Box::pin(async move { Ok(answers(connection, patience).await) })
             })
             .connect_lazy_with(options);
         let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
@@ -208,6 +218,12 @@ impl Database {
         self.read.clone().close().await?;
         self.write.clone().close().await
     }
+}
+
+/// Whether the server at the other end is there.
+async fn answers(connection: &mut PgConnection, patience: Duration) -> bool {
+    let answer = tokio::time::timeout(patience, connection.ping()).await;
+    answer.is_ok_and(|answer| answer.is_ok())
 }
 
 /// Encrypts no connection that does not leave the machine, unless the URL asks for it. Nobody listens on the way, and sqlx
