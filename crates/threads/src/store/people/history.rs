@@ -245,7 +245,7 @@ impl Conversations<'_> {
         if window.newest {
             entries.reverse();
         }
-        announce(self.database.read(), &mut entries).await?;
+        announce(self.database.read(), entries.iter_mut()).await?;
         Ok((entries, more))
     }
 
@@ -293,8 +293,8 @@ impl Conversations<'_> {
             .filter(entry::Column::Seq.between(*seqs.start(), *seqs.end()))
             .order_by_asc(entry::Column::Seq);
         let lines = self.lines(query).await?.into_iter();
-        let mut entries = lines.map(|line| line.at(log.place)).collect();
-        announce(self.database.read(), &mut entries).await?;
+        let mut entries: Vec<_> = lines.map(|line| line.at(log.place)).collect();
+        announce(self.database.read(), entries.iter_mut()).await?;
         Ok(entries)
     }
 }

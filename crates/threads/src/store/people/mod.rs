@@ -89,17 +89,20 @@ async fn read(
     query: Select<entry::Entity>,
 ) -> Result<Vec<Stored>, DbErr> {
     let rows = query.into_model::<Joined>().all(database).await?;
-    let mut entries = rows.into_iter().map(Into::into).collect();
-    announce(database, &mut entries).await?;
+    let mut entries: Vec<Stored> = rows.into_iter().map(Into::into).collect();
+    announce(database, entries.iter_mut()).await?;
     Ok(entries)
 }
 
 /// Adds the files that these entries announce.
-async fn announce(database: &impl ConnectionTrait, entries: &mut Vec<Stored>) -> Result<(), DbErr> {
-    let ids: Vec<i64> = entries
-        .iter()
-        .filter_map(|entry| entry.row.refers_to)
+async fn announce<'a>(
+    database: &impl ConnectionTrait,
+    entries: impl Iterator<Item = &'a mut Stored>,
+) -> Result<(), DbErr> {
+    let announcements: Vec<(i64, &mut Stored)> = entries
+        .filter_map(|entry| Some((entry.row.refers_to?, entry)))
         .collect();
+    let ids: Vec<i64> = announcements.iter().map(|(id, _)| *id).collect();
     if ids.is_empty() {
         return Ok(());
     }
@@ -112,9 +115,8 @@ async fn announce(database: &impl ConnectionTrait, entries: &mut Vec<Stored>) ->
         .into_iter()
         .map(|file| (file.row.id, file.into()))
         .collect();
-    for entry in entries {
-        let file = entry.row.refers_to.and_then(|id| files.get(&id));
-        entry.announced = file.cloned().map(Box::new);
+    for (id, entry) in announcements {
+        entry.announced = files.get(&id).cloned().map(Box::new);
     }
     Ok(())
 }

@@ -39,9 +39,11 @@ async fn strangers_see_nothing() {
         let announced = town.send_one(announcement(&stranger, direct.id)).await;
         assert_eq!(announced, Err(Reason::MessageNotFound));
         assert!(town.conversations(&stranger).await.is_empty());
-        let request = ListPositionsRequest { user_id: stranger };
+        let request = ListPositionsRequest {
+            user_ids: vec![stranger],
+        };
         let positions = outcome(town.people().list_positions(request).await).unwrap();
-        assert!(positions.positions.is_empty());
+        assert!(positions.users[0].positions.is_empty());
         assert_eq!(town.log(group).await.len(), 3);
         assert_eq!(town.log(direct.thread).await.len(), 1);
     }

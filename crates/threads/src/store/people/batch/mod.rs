@@ -3,14 +3,15 @@
 mod rows;
 mod threads;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use confab_database::{Database, Sql, violated_unique};
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{
-    ColumnTrait, ConnAcquireErr, ConnectionTrait, DatabaseTransaction, DbErr, FromQueryResult,
-    QueryFilter, RuntimeErr,
+    ColumnTrait, ConnAcquireErr, ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryFilter,
+    RuntimeErr,
 };
 use uuid::Uuid;
 
@@ -40,19 +41,25 @@ impl Failure {
     pub(crate) fn is_about_rows(&self) -> bool {
         /// Classes of PostgreSQL for lost connections, exhausted resources, locks and time limits, and its own failures.
         const DATABASE: [&str; 6] = ["08", "53", "55", "57", "58", "XX"];
-        let Self::Before(
-            DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)),
-        ) = self
-        else {
+        let Self::Before(cause) = self else {
             return false;
         };
-        let code = error.as_database_error().and_then(DatabaseError::code);
-        code.is_some_and(|code| !DATABASE.iter().any(|class| code.starts_with(class)))
+        code(cause).is_some_and(|code| !DATABASE.iter().any(|class| code.starts_with(class)))
     }
 
     /// Whether another transaction took a key or a file first.
     pub(crate) fn is_collision(&self) -> bool {
         matches!(self, Self::Before(cause) if violated_unique(cause).is_some())
+    }
+
+    /// In a statement that is a transaction of its own.
+    fn of_statement(cause: DbErr) -> Self {
+        // What the database refuses, it has not done.
+        if code(&cause).is_some() {
+            Self::Before(cause)
+        } else {
+            Self::Commit(cause)
+        }
     }
 
     /// Nobody waited for its end: it may have been written.
@@ -64,6 +71,16 @@ impl Failure {
         match self {
             Self::Before(cause) | Self::Commit(cause) => cause,
         }
+    }
+}
+
+/// What the database itself calls the failure.
+fn code(cause: &DbErr) -> Option<Cow<'_, str>> {
+    match cause {
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            error.as_database_error().and_then(DatabaseError::code)
+        }
+        _ => None,
     }
 }
 
@@ -86,7 +103,7 @@ pub(crate) async fn append(
 }
 
 /// Whether some of the entries may have been sent before.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Repeats {
     Expected,
     Unexpected,
@@ -99,9 +116,18 @@ async fn attempt(
     at: DateTime<Utc>,
     repeats: Repeats,
 ) -> Result<Outcomes, Failure> {
+    if repeats == Repeats::Unexpected && is_one_statement(database, known, entries) {
+        let batch = Batch {
+            connection: database.write(),
+            entries,
+            at,
+        };
+        let appended = batch.append(known, repeats).await;
+        return Ok(appended.map_err(Failure::of_statement)?.0);
+    }
     let transaction = database.begin().await.map_err(Failure::Before)?;
     let batch = Batch {
-        transaction: &transaction,
+        connection: &transaction,
         entries,
         at,
     };
@@ -116,15 +142,32 @@ async fn attempt(
     Ok(outcomes)
 }
 
-struct Batch<'a> {
-    transaction: &'a DatabaseTransaction,
+/// Whether a single statement writes all of the entries, after which nothing can fail: it needs no transaction around it, and
+/// beginning one and committing it are a way to the database each.
+fn is_one_statement(
+    database: &Database,
+    known: &mut Known<Pair, i64>,
+    entries: &[NewEntry],
+) -> bool {
+    let needs_nothing = |entry: &NewEntry| match entry.place {
+        Place::Direct(pair) => entry.refers_to.is_none() && known.get(pair).is_some(),
+        Place::Group(_) => entry.refers_to.is_none(),
+    };
+    database.backend() == DbBackend::Postgres
+        && rows::fit_together(entries)
+        && entries.iter().all(needs_nothing)
+        && !rows::may_be_lost()
+}
+
+struct Batch<'a, C> {
+    connection: &'a C,
     entries: &'a [NewEntry],
     at: DateTime<Utc>,
 }
 
 type Outcomes = Vec<Result<Appended, Error>>;
 
-impl Batch<'_> {
+impl<C: ConnectionTrait> Batch<'_, C> {
     async fn append(
         &self,
         known: &mut Known<Pair, i64>,
@@ -195,7 +238,7 @@ impl Batch<'_> {
         let mut written = self.write(&fresh).await?.into_iter();
         let written = permitted
             .iter()
-            .map(|entry| entry.and_then(|_| written.next()));
+            .map(|entry| entry.and_then(|_| written.next().flatten()));
         Ok(written.collect())
     }
 
@@ -222,7 +265,7 @@ impl Batch<'_> {
             for row in self.all(query).await? {
                 stored.push(Joined::from_query_result(&row, "")?.into());
             }
-            announce(self.transaction, &mut stored).await?;
+            announce(self.connection, stored.iter_mut()).await?;
             found.extend(stored.into_iter().filter_map(|entry| {
                 let key = entry.row.client_msg_id.clone()?;
                 Some((Marker::Key(entry.row.author_id, key), entry))
@@ -235,7 +278,7 @@ impl Batch<'_> {
             .collect();
         if !files.is_empty() {
             let query = joined().filter(entry::Column::RefersTo.is_in(files));
-            let announcements = read(self.transaction, query).await?;
+            let announcements = read(self.connection, query).await?;
             found.extend(announcements.into_iter().filter_map(|entry| {
                 let file = entry.row.refers_to?;
                 Some((Marker::Announced(file), entry))
@@ -245,13 +288,13 @@ impl Batch<'_> {
     }
 
     async fn all(&self, sql: Sql) -> Result<Vec<sea_orm::QueryResult>, DbErr> {
-        let backend = self.transaction.get_database_backend();
-        self.transaction.query_all_raw(sql.statement(backend)).await
+        let backend = self.connection.get_database_backend();
+        self.connection.query_all_raw(sql.statement(backend)).await
     }
 
     async fn execute(&self, sql: Sql) -> Result<(), DbErr> {
-        let backend = self.transaction.get_database_backend();
-        self.transaction.execute_raw(sql.statement(backend)).await?;
+        let backend = self.connection.get_database_backend();
+        self.connection.execute_raw(sql.statement(backend)).await?;
         Ok(())
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use confab_database::Sql;
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::Batch;
 use crate::people::{Known, NewEntry, Pair, Place};
 use crate::thread::Kind;
 
-impl Batch<'_> {
+impl<C: ConnectionTrait> Batch<'_, C> {
     /// The numbers of the entries' threads; those of new pairs are made.
     pub(super) async fn threads(
         &self,
