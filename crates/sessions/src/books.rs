@@ -12,7 +12,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::store::{Booked, Entry, NewReservation, Settled, Store, failure};
+use crate::store::{Booked, Entry, NewReservation, Settled, Store, failure, within};
 
 /// Entries that wait; more are refused.
 const QUEUE: usize = 4096;
@@ -92,7 +92,7 @@ impl Work for Desk {
 
 impl Desk {
     async fn commit(&self, entries: &[Entry]) -> Result<Vec<Result<Booked, Status>>, DbErr> {
-        let booked = self.store.book(entries, self.clock.now()).await?;
+        let booked = within(self.store.book(entries, self.clock.now())).await?;
         let booked = booked.into_iter();
         Ok(booked.map(|booked| booked.map_err(Status::from)).collect())
     }

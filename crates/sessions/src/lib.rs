@@ -8,6 +8,7 @@
 
 mod account;
 mod api_key;
+mod bearers;
 mod books;
 mod error;
 mod opaque;

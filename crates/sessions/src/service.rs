@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::account::{Account, Wish};
+use crate::bearers::Bearers;
 use crate::books::Books;
 use crate::error::{Error, OpenError};
 use crate::password::Passwords;
@@ -44,6 +45,7 @@ type Reply<T> = Result<Response<T>, Status>;
 #[derive(Clone)]
 pub struct Service {
     store: Store,
+    bearers: Bearers,
     books: Books,
     tokens: Arc<Tokens>,
     passwords: Passwords,
@@ -72,6 +74,7 @@ impl Service {
         }
         let tokens = Tokens::new(&keys, settings, Arc::clone(&clock))?;
         let service = Self {
+            bearers: Bearers::new(store.clone(), Arc::clone(&clock), tasks.clone()),
             books: Books::new(store.clone(), Arc::clone(&clock), tasks.clone()),
             store,
             tokens: Arc::new(tokens),

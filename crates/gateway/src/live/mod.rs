@@ -21,6 +21,7 @@ pub(crate) mod bench;
 mod directory;
 mod line;
 mod people;
+mod positions;
 mod replay;
 mod seat;
 mod sender;
@@ -35,7 +36,7 @@ use bytestring::ByteString;
 use confab_cache::Cache;
 use confab_delivery::{Delivery, GatewayId, Link, Subscription};
 use confab_rpc::delivery::Events;
-use confab_rpc::threads::{Entry, ListPositionsRequest, Position, Send};
+use confab_rpc::threads::{Entry, Send};
 use confab_rpc::{Fault, Reason, trace};
 use confab_runtime::Tasks;
 use tokio::sync::{oneshot, watch};
@@ -46,6 +47,7 @@ use crate::backends::Backends;
 pub(crate) use announcer::{Announcement, Announcer};
 use directory::Directory;
 pub(crate) use people::{Known, People};
+use positions::Positions;
 pub(crate) use replay::Resume;
 use seat::Place;
 pub(crate) use seat::Seat;
@@ -72,6 +74,7 @@ pub(crate) struct Live(Arc<Core>);
 struct Core {
     backends: Backends,
     people: People,
+    positions: Positions,
     sender: Sender,
     shards: Shards,
     directory: Directory,
@@ -102,6 +105,7 @@ impl Live {
             directory: Directory::open(gateway, cache.clone(), tasks),
             reach: Reach::new(),
             link: delivery.state(),
+            positions: Positions::open(backends, tasks),
             backends: backends.clone(),
             tasks: tasks.clone(),
             people,
@@ -179,7 +183,7 @@ impl Live {
         resume: Resume,
     ) -> Result<Seat, Fault> {
         let present = self.0.directory.enter(user);
-        let positions = self.positions(user).await?;
+        let positions = self.0.positions.of(user).await?;
         let replays = !resume.is_empty();
         let place = Arc::new(Place::new(user, announcer, replays));
         let left = self.0.shards.attach(&place, &positions).await;
@@ -209,14 +213,6 @@ impl Live {
             }
             Link::Up => None,
         }
-    }
-
-    async fn positions(&self, user: Uuid) -> Result<Vec<Position>, Fault> {
-        let request = ListPositionsRequest {
-            user_id: user.to_string(),
-        };
-        let found = self.0.backends.people().list_positions(request).await?;
-        Ok(found.into_inner().positions)
     }
 
     /// Passes on what the broker says.

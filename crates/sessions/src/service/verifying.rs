@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use confab_rpc::sessions as wire;
 use confab_rpc::time;
+use tonic::Status;
 use uuid::Uuid;
 
 use super::Service;
@@ -24,7 +25,7 @@ struct Proof {
 }
 
 impl Service {
-    pub(super) async fn verify(&self, token: &str) -> Result<wire::VerifiedToken, Error> {
+    pub(super) async fn verify(&self, token: &str) -> Result<wire::VerifiedToken, Status> {
         let proof = if Use::Ticket.is_of(token) {
             self.use_ticket(token).await?
         } else if Use::ApiKey.is_of(token) {
@@ -48,13 +49,12 @@ impl Service {
         })
     }
 
-    async fn read_token(&self, token: &str) -> Result<Proof, Error> {
+    async fn read_token(&self, token: &str) -> Result<Proof, Status> {
         let verified = self.tokens.verify(token).await?;
         let (user, session) = match verified.bearer {
             Bearer::User(id) => (self.store.user(id).await?, None),
             Bearer::Session(id, session) => {
-                let now = self.clock.now();
-                let found = self.store.user_in_session(id, session, now).await?;
+                let found = self.bearers.find(id, session).await?;
                 let (user, session) = found.ok_or(Error::TokenInvalid)?;
                 (Some(user), Some(session))
             }

@@ -16,8 +16,12 @@ mod sign_ins;
 mod sweep;
 mod users;
 
+use std::future::Future;
+use std::time::Duration;
+
 use confab_database::Database;
-use sea_orm::{DatabaseTransaction, EntityTrait, QuerySelect};
+use sea_orm::{ConnAcquireErr, DatabaseTransaction, DbErr, EntityTrait, QuerySelect};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -28,6 +32,18 @@ pub(crate) use entity::ledger::{Kind, Model as LedgerEntry};
 pub(crate) use profiles::Candidate;
 pub(crate) use sign_ins::Revocation;
 pub(crate) use users::NewUser;
+
+/// The longest that work for many may take: the next ones wait for it. The database limits its statements itself, so this is a
+/// connection that died without a word.
+const LONGEST: Duration = Duration::from_secs(6);
+
+/// Gives up work that takes too long; it may have been done.
+pub(crate) async fn within<T, E: From<DbErr>>(
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let late = |_| Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout).into());
+    timeout(LONGEST, work).await.unwrap_or_else(late)
+}
 
 /// The service's tables.
 #[derive(Debug, Clone)]

@@ -1,19 +1,18 @@
 //! Users and the models they may ask.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use confab_database::violated_unique;
+use confab_database::{Sql, violated_unique};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
-    JoinType, NotSet, QueryFilter, QueryOrder, QuerySelect, Select, Set,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    FromQueryResult, NotSet, QueryFilter, QueryOrder, QuerySelect, Select, Set,
 };
 use uuid::Uuid;
 
 use super::entity::ledger::Kind;
 use super::entity::{ledger, model_grant, user_account};
 use super::grants::{GRANTED, models_granted, models_in};
-use super::sign_in_entity::sign_in_session;
 use super::{Store, lock_user};
 use crate::error::Error;
 use crate::sign_in::Session;
@@ -64,35 +63,36 @@ impl Store {
         Ok(found.map(|found| with_models(found.user, models_in(found.granted))))
     }
 
-    /// A user, if this sign-in session is theirs and goes on.
-    pub(crate) async fn user_in_session(
+    /// Users and their sign-in sessions, those that are theirs and go on.
+    pub(crate) async fn users_in_sessions(
         &self,
-        id: Uuid,
-        session: Uuid,
+        wanted: &[(Uuid, Uuid)],
         now: DateTime<Utc>,
-    ) -> Result<Option<(User, Session)>, Error> {
-        use sign_in_session::{Column, Entity};
-        let sessions = user_account::Entity::belongs_to(Entity)
-            .from(user_account::Column::Id)
-            .to(Column::UserId);
-        let found = user_account::Entity::find_by_id(id)
-            .join(JoinType::InnerJoin, sessions.into())
-            .filter(Column::Id.eq(session))
-            .filter(Column::EndedAt.is_null())
-            .filter(Column::ExpiresAt.gt(now))
-            .expr_as(models_granted(), GRANTED)
-            .column_as(Column::ExpiresAt, "ends_at")
-            .into_model::<UserInSession>()
-            .one(self.database.read())
-            .await?;
-        Ok(found.map(|found| {
-            let session = Session {
-                id: session,
-                user_id: id,
-                expires_at: found.ends_at,
-            };
-            (with_models(found.user, models_in(found.granted)), session)
-        }))
+    ) -> Result<HashMap<(Uuid, Uuid), (User, Session)>, Error> {
+        let wanted: HashSet<(Uuid, Uuid)> = wanted.iter().copied().collect();
+        let rows = wanted
+            .into_iter()
+            .map(|(user, session)| [user.into(), session.into()]);
+        let database = self.database.read();
+        let query = Sql::new("WITH wanted (wanted_user, wanted_session) AS (")
+            .rows(rows)
+            .text(
+                ") SELECT user_account.id, number, username, user_account.created_at, \
+                 sign_in_session.id AS session_id, expires_at, \
+                 (SELECT string_agg(CAST(model_id AS text), ',') FROM model_grant \
+                 WHERE model_grant.user_id = wanted_user) AS granted \
+                 FROM wanted JOIN sign_in_session ON sign_in_session.id = wanted_session AND user_id = wanted_user \
+                 JOIN user_account ON user_account.id = wanted_user \
+                 WHERE ended_at IS NULL AND expires_at > ",
+            )
+            .value(now)
+            .statement(database.get_database_backend());
+        let found = database.query_all_raw(query).await?;
+        let found = found.iter().map(|row| {
+            let row = UserInSession::from_query_result(row, "")?;
+            Ok(((row.id, row.session_id), row.into()))
+        });
+        found.collect()
     }
 
     /// Users by ascending number.
@@ -196,10 +196,31 @@ struct UserAndModels {
 
 #[derive(FromQueryResult)]
 struct UserInSession {
-    #[sea_orm(nested)]
-    user: user_account::Model,
+    id: Uuid,
+    number: i64,
+    username: String,
+    created_at: DateTime<Utc>,
+    session_id: Uuid,
+    expires_at: DateTime<Utc>,
     granted: Option<String>,
-    ends_at: DateTime<Utc>,
+}
+
+impl From<UserInSession> for (User, Session) {
+    fn from(row: UserInSession) -> Self {
+        let session = Session {
+            id: row.session_id,
+            user_id: row.id,
+            expires_at: row.expires_at,
+        };
+        let user = User {
+            id: row.id,
+            number: row.number,
+            username: row.username,
+            models: models_in(row.granted),
+            created_at: row.created_at,
+        };
+        (user, session)
+    }
 }
 
 pub(super) fn with_models(user: user_account::Model, models: Vec<i32>) -> User {

@@ -45,7 +45,7 @@ pub(crate) struct Verified {
 }
 
 /// Who a token belongs to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Bearer {
     /// A user, if there is one of this id.
     User(Uuid),

@@ -1,12 +1,15 @@
 //! Confab's own tokens: Ed25519, typed `at+jwt` (RFC 9068), found by their key id.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, encode};
+use moka::sync::Cache;
 use pem::Pem;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -20,6 +23,12 @@ use crate::sign_in::Session;
 
 const ALGORITHM: Algorithm = Algorithm::EdDSA;
 const TYPE: &str = "at+jwt";
+
+/// Tokens whose signature need not be checked again. Each request brings its token, and checking a signature is most of what
+/// its verification costs.
+const PROVEN: u64 = 10_000;
+/// After so long without a use a token is forgotten.
+const UNUSED: Duration = Duration::from_mins(10);
 
 /// A key that signs, as it is kept.
 #[derive(Debug)]
@@ -65,7 +74,17 @@ pub(super) struct OwnTokens {
     header: Header,
     signing: EncodingKey,
     verifying: HashMap<String, DecodingKey>,
+    /// What tokens with a good signature say, by their SHA-256. Whether they are good *now* is asked each time.
+    proven: Cache<[u8; SHA256_OUTPUT_LEN], Proven>,
     key_set: String,
+}
+
+/// What a token of ours says that is one to ask with.
+#[derive(Clone)]
+struct Proven {
+    bearer: Bearer,
+    exp: NumericDate,
+    nbf: Option<NumericDate>,
 }
 
 #[derive(Serialize)]
@@ -114,6 +133,10 @@ impl OwnTokens {
             header,
             signing: newest.signing()?,
             verifying,
+            proven: Cache::builder()
+                .max_capacity(PROVEN)
+                .time_to_idle(UNUSED)
+                .build(),
             key_set: serde_json::to_string(&set)?,
         })
     }
@@ -183,6 +206,22 @@ impl OwnTokens {
         key: &DecodingKey,
         now: DateTime<Utc>,
     ) -> Result<Verified, Error> {
+        let mut hash = [0; SHA256_OUTPUT_LEN];
+        hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        let proven = if let Some(proven) = self.proven.get(&hash) {
+            proven
+        } else {
+            let proven = self.prove(token, header, key)?;
+            self.proven.insert(hash, proven.clone());
+            proven
+        };
+        Ok(Verified {
+            expires_at: claims::expiry(proven.exp, proven.nbf, now)?,
+            bearer: proven.bearer,
+        })
+    }
+
+    fn prove(&self, token: &str, header: &Header, key: &DecodingKey) -> Result<Proven, Error> {
         if header.typ.as_deref() != Some(TYPE) {
             return Err(Error::TokenInvalid);
         }
@@ -190,12 +229,13 @@ impl OwnTokens {
         if claims.token_type != ACCESS {
             return Err(Error::TokenInvalid);
         }
-        Ok(Verified {
+        Ok(Proven {
             bearer: match claims.sid {
                 Some(session) => Bearer::Session(claims.sub, session),
                 None => Bearer::User(claims.sub),
             },
-            expires_at: claims::expiry(claims.exp, claims.nbf, now)?,
+            exp: claims.exp,
+            nbf: claims.nbf,
         })
     }
 }

@@ -20,6 +20,8 @@ use crate::thread::Kind;
 const CONVERSATIONS: u32 = 1000;
 /// The most threads or users of a comparison.
 const COMPARED: usize = 10_000;
+/// The most users whose positions are asked for together.
+const POSITIONED: usize = 100;
 /// How long a W3C `traceparent` is.
 const TRACEPARENT: usize = 55;
 
@@ -188,6 +190,14 @@ pub(crate) fn optional(id: i64) -> Option<i64> {
 pub(crate) fn point(at: Option<Timestamp>) -> Result<Option<DateTime<Utc>>, Error> {
     at.map(|at| time::from_wire(at).ok_or(Error::Invalid("a point in time is out of range")))
         .transpose()
+}
+
+/// Users that a gateway asks about.
+pub(crate) fn users(ids: &[String]) -> Result<Vec<Uuid>, Error> {
+    if ids.len() > POSITIONED {
+        return Err(Error::Invalid("at most 100 users are asked about"));
+    }
+    ids.iter().map(|id| user(id)).collect()
 }
 
 /// What a gateway knows: where threads ended, and its users. What is no UUID is nobody and comes into no thread.

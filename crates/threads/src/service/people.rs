@@ -7,7 +7,7 @@ use confab_rpc::threads::{
     FindDirectRequest, GetConversationRequest, GetEntryRequest, JoinGroupRequest,
     JoinGroupResponse, ListConversationsRequest, ListConversationsResponse, ListHistoryRequest,
     ListHistoryResponse, ListMembersRequest, ListMembersResponse, ListPositionsRequest,
-    ListPositionsResponse, MarkReadRequest, ReadLogRequest, ReadLogResponse, ReadMark,
+    ListPositionsResponse, MarkReadRequest, Positions, ReadLogRequest, ReadLogResponse, ReadMark,
     ReadRecentRequest, ReadRecentResponse, SendBatch,
 };
 use confab_rpc::time;
@@ -169,15 +169,21 @@ impl people_server::People for Service {
         &self,
         request: Request<ListPositionsRequest>,
     ) -> Result<Response<ListPositionsResponse>, Status> {
-        let user = decode::user(&request.into_inner().user_id)?;
-        let positions = tails::positions(&self.database, user)
+        let users = decode::people::users(&request.into_inner().user_ids)?;
+        let found = tails::positions(&self.database, &users)
             .await
             .map_err(Error::from)?;
-        Ok(Response::new(ListPositionsResponse {
-            positions: positions
+        let of_each = users.iter().map(|user| Positions {
+            positions: found
+                .get(user)
                 .into_iter()
+                .flatten()
+                .copied()
                 .map(encode::people::position)
                 .collect(),
+        });
+        Ok(Response::new(ListPositionsResponse {
+            users: of_each.collect(),
         }))
     }
 

@@ -1,10 +1,12 @@
 //! Where logs end and who is in them, as gateways ask to see whether they have missed something.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use confab_database::{Database, filled};
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use confab_database::{Database, Sql, filled};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use uuid::Uuid;
 
 use super::conversation;
@@ -12,7 +14,7 @@ use crate::store::member;
 use crate::thread::Kind;
 
 /// The most positions that a socket starts from.
-const POSITIONS: u64 = 1000;
+const POSITIONS: i64 = 1000;
 /// The most parameters of a statement.
 const PARAMETERS: usize = 1024;
 
@@ -47,21 +49,35 @@ pub(crate) async fn members(
     Ok(Some((members, version)))
 }
 
-/// Where the logs of a user's threads end, the last active first.
-pub(crate) async fn positions(database: &Database, user: Uuid) -> Result<Vec<Position>, DbErr> {
-    conversation::Entity::find()
-        .select_only()
-        .column(conversation::Column::Number)
-        .column(conversation::Column::LastSeq)
-        .inner_join(member::Entity)
-        .filter(member::Column::UserId.eq(user))
-        .filter(conversation::Column::Kind.is_in([Kind::Direct, Kind::Group]))
-        .order_by_desc(conversation::Column::ActiveAt)
-        .order_by_desc(conversation::Column::Number)
-        .limit(POSITIONS)
-        .into_tuple()
-        .all(database.read())
-        .await
+/// Where the logs of these users' threads end, the last active first.
+pub(crate) async fn positions(
+    database: &Database,
+    users: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<Position>>, DbErr> {
+    let wanted: HashSet<Uuid> = users.iter().copied().collect();
+    let database = database.read();
+    let query = Sql::new("WITH wanted (wanted_user) AS (")
+        .rows(wanted.into_iter().map(|user| [user.into()]))
+        .text(
+            "), ranked AS (SELECT user_id, number, last_seq, \
+             row_number() OVER (PARTITION BY user_id ORDER BY active_at DESC, number DESC) AS place \
+             FROM wanted JOIN member ON user_id = wanted_user JOIN thread ON number = thread \
+             WHERE kind IN (",
+        )
+        .value(Kind::Direct)
+        .text(", ")
+        .value(Kind::Group)
+        .text(")) SELECT user_id, number, last_seq FROM ranked WHERE place <= ")
+        .value(POSITIONS)
+        .text(" ORDER BY user_id, place")
+        .statement(database.get_database_backend());
+    let mut positions: HashMap<Uuid, Vec<Position>> = HashMap::new();
+    for row in database.query_all_raw(query).await? {
+        let position = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        let user = row.try_get_by_index(0)?;
+        positions.entry(user).or_default().push(position);
+    }
+    Ok(positions)
 }
 
 /// Those of the threads that have moved on, where they end now.

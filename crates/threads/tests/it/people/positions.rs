@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use chrono::TimeDelta;
+use confab_rpc::Reason;
 use confab_rpc::threads::{
     CompareTailsRequest, ListPositionsRequest, Position, ReadRecentRequest, ReadRecentResponse,
 };
@@ -11,14 +12,21 @@ use crate::world::{outcome, question, uuid};
 
 impl Town {
     async fn positions(&self, user: &str) -> Vec<(i64, i64)> {
+        self.positions_of(&[user]).await.remove(0)
+    }
+
+    async fn positions_of(&self, users: &[&str]) -> Vec<Vec<(i64, i64)>> {
         let request = ListPositionsRequest {
-            user_id: user.into(),
+            user_ids: users.iter().map(|user| (*user).to_owned()).collect(),
         };
         let reply = outcome(self.people().list_positions(request).await).unwrap();
-        let positions = reply.positions.into_iter();
-        positions
-            .map(|position| (position.thread, position.seq))
-            .collect()
+        let of_each = reply.users.into_iter().map(|user| {
+            let positions = user.positions.into_iter();
+            positions
+                .map(|position| (position.thread, position.seq))
+                .collect()
+        });
+        of_each.collect()
     }
 
     async fn recent(&self, after_id: i64) -> ReadRecentResponse {
@@ -41,6 +49,25 @@ async fn positions_are_the_ends_of_a_users_logs() {
         let listed = town.conversations(&one).await;
         let listed: Vec<i64> = listed.iter().map(|listed| listed.number).collect();
         assert_eq!(listed, [group, direct]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn positions_of_several_users_are_those_of_each() {
+    for town in Town::both().await {
+        let (one, two, nobody) = (uuid(), uuid(), uuid());
+        let first = town.group_of(&[&one]).await;
+        town.clock.advance(TimeDelta::seconds(1));
+        let both = town.group_of(&[&one, &two]).await;
+        let positions = town.positions_of(&[&two, &nobody, &one, &two]).await;
+        let of_two = vec![(both, 2)];
+        let of_one = vec![(both, 2), (first, 1)];
+        assert_eq!(positions, [of_two.clone(), vec![], of_one, of_two]);
+        let too_many = ListPositionsRequest {
+            user_ids: vec![one.clone(); 101],
+        };
+        let refused = outcome(town.people().list_positions(too_many).await);
+        assert_eq!(refused.map(|_| ()), Err(Reason::Invalid));
     }
 }
 
