@@ -3,21 +3,26 @@
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use confab_rpc::Fault;
-use confab_rpc::threads::{
-    Arrival, Entry, EntryKind, Position, ReadLogRequest, ReadLogResponse, ThreadKind,
-};
+use confab_rpc::threads::{Arrival, Entry, Position, ReadLogRequest, ReadLogResponse};
 use confab_runtime::Tasks;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
 
 use super::super::Reply;
 use super::super::announcer::{Announcement, Announcer};
 use super::super::line::Line;
 use super::super::people::{Known, People};
 use super::super::seat::Place;
+use super::arrivals::{beginning, newcomers, start};
 use super::{Command, Comparison};
 use crate::backends::Backends;
+
+/// How long a hole may wait for its hint before the log is read. Hints of one thread come on several ways, and now and then
+/// one overtakes another.
+const OVERTAKING: Duration = Duration::from_millis(50);
 
 /// Threads of one shard that are compared with the log at a time.
 const COMPARED: usize = 10_000;
@@ -37,11 +42,11 @@ pub(super) struct Listeners {
 }
 
 /// A user with a socket here.
-struct User {
+pub(super) struct User {
     places: Vec<Arc<Place>>,
     threads: HashSet<i64>,
     /// Whether `threads` are all the user has in this shard, so that any other thread is a new one.
-    complete: bool,
+    pub(super) complete: bool,
 }
 
 /// A thread with a listener here.
@@ -150,6 +155,7 @@ impl Listeners {
                     own: Some(own),
                 });
             }
+            Command::Awaited { thread, after_seq } => self.awaited(thread, after_seq),
             Command::Read { thread, read } => self.read(thread, read),
             Command::LookedUp { thread, found } => {
                 if let Some(it) = self.threads.get_mut(&thread) {
@@ -267,7 +273,7 @@ impl Listeners {
         }
     }
 
-    /// Lets entries leave whose turn it is, and has a hole read.
+    /// Lets entries leave whose turn it is, and sees to a hole.
     fn advance(&mut self, number: i64) {
         while let Some(thread) = self.threads.get_mut(&number) {
             if thread.looking_up {
@@ -289,18 +295,46 @@ impl Listeners {
                 self.deliver(item, &known);
             }
         }
+        self.await_hint(number);
+    }
+
+    /// Gives the hint that a hole is of some time, and has the log read when that is over.
+    fn await_hint(&mut self, number: i64) {
         let Some(thread) = self.threads.get_mut(&number) else {
             return;
         };
-        if let Some(after) = thread.line.begin_reading() {
-            self.read_log(number, after);
+        if let Some(after_seq) = thread.line.begin_reading() {
+            self.report("hole", async move {
+                sleep(OVERTAKING).await;
+                let thread = number;
+                Command::Awaited { thread, after_seq }
+            });
         }
     }
 
-    fn deliver(&mut self, Item { entry, mut own }: Item, known: &Known) {
+    fn awaited(&mut self, number: i64, after_seq: i64) {
+        let Some(thread) = self.threads.get_mut(&number) else {
+            return;
+        };
+        if thread.line.seq() == after_seq {
+            self.read_log(number, after_seq);
+        } else {
+            thread.line.end_reading();
+            // Another hole has a time of its own.
+            self.await_hint(number);
+        }
+    }
+
+    fn deliver(&mut self, Item { entry, own }: Item, known: &Known) {
         let Some(thread) = self.threads.get_mut(&entry.thread) else {
             return;
         };
+        // First of all, as its author waits for it to write on; the others' sockets all want to be served at once.
+        let answered = own.map(|own| {
+            let place = Arc::clone(&own.place);
+            own.settle(&entry);
+            place
+        });
         for newcomer in newcomers(&entry) {
             if let Some(user) = self.users.get_mut(newcomer)
                 && user.threads.insert(entry.thread)
@@ -321,8 +355,7 @@ impl Listeners {
             };
             let is_author = *id == entry.author_id;
             for place in &user.places {
-                if let Some(own) = own.take_if(|own| Arc::ptr_eq(&own.place, place)) {
-                    own.settle(&entry);
+                if answered.as_ref().is_some_and(|it| Arc::ptr_eq(it, place)) {
                     continue;
                 }
                 let Some(room) = self.rooms.iter().position(|it| is(it, &place.announcer)) else {
@@ -339,9 +372,6 @@ impl Listeners {
                     place.push(entry.thread, entry.seq, frame, is_author);
                 }
             }
-        }
-        if let Some(own) = own {
-            own.settle(&entry);
         }
     }
 
@@ -464,30 +494,4 @@ impl Listeners {
 
 fn is(room: &Arc<dyn Announcer>, other: &Arc<dyn Announcer>) -> bool {
     std::ptr::addr_eq(Arc::as_ptr(room), Arc::as_ptr(other))
-}
-
-/// Who may be new in the thread with this entry.
-fn newcomers(entry: &Entry) -> impl Iterator<Item = &str> {
-    let direct = entry.thread_kind() == ThreadKind::Direct;
-    let joined = entry.kind() == EntryKind::Joined;
-    let author = (direct || joined).then_some(entry.author_id.as_str());
-    let receiver = direct.then_some(entry.receiver_id.as_str());
-    author.into_iter().chain(receiver)
-}
-
-/// After which entry a thread begins here that had no listener; `None` when it still has none.
-fn start(users: &HashMap<String, User>, entry: &Entry) -> Option<i64> {
-    let mut here = newcomers(entry).filter_map(|id| users.get(id)).peekable();
-    here.peek()?;
-    Some(beginning(entry, here.all(|user| user.complete)))
-}
-
-/// After which entry a thread begins for who is new in it with this one, and whose threads were `complete`. A direct thread
-/// that a user did not have is new from its first entry on; of another one the past is past.
-fn beginning(entry: &Entry, complete: bool) -> i64 {
-    if complete && entry.thread_kind() == ThreadKind::Direct {
-        0
-    } else {
-        entry.seq - 1
-    }
 }

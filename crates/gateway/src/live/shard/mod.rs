@@ -3,6 +3,7 @@
 //! Who listens to a thread follows from its log: a user's positions say where the user is a member when the socket
 //! opens, and from then on every entry that brings a new member is seen here in its turn.
 
+mod arrivals;
 mod listeners;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use listeners::Listeners;
 /// Batches of hints that wait for a shard; their source waits beyond that.
 const BATCHES: usize = 1024;
 
-/// What `ListPositions` names at most; a user with fewer threads has all of them named.
+/// What `ListPositions` names of a user at most; one with fewer threads has all of them named.
 pub(super) const POSITIONS: usize = 1000;
 
 /// What a shard is told.
@@ -44,6 +45,8 @@ pub(super) enum Command {
         reply: Reply,
         placed: oneshot::Sender<()>,
     },
+    /// The hint of the entry after that one has had its time.
+    Awaited { thread: i64, after_seq: i64 },
     /// What the log has after a position.
     Read {
         thread: i64,

@@ -64,7 +64,7 @@ fn entry(seq: i64, author: Uuid, receiver: Uuid) -> Entry {
 }
 
 async fn next(place: &Place) -> String {
-    let filled = std::future::poll_fn(|context| place.queue.poll_filled(context));
+    let filled = std::future::poll_fn(|context| place.queue.poll_turn(context, false));
     timeout(Duration::from_secs(30), filled)
         .await
         .unwrap()
