@@ -7,6 +7,7 @@
 mod dialect;
 mod frames;
 mod handover;
+mod line;
 mod outbox;
 mod queue;
 mod stay;
@@ -32,7 +33,6 @@ pub(crate) use frames::{Incoming, Limits, Messages, Violation};
 pub(crate) use handover::upgrades;
 use outbox::Outbox;
 pub(crate) use queue::Queue;
-use queue::TooSlow;
 pub(crate) use upgrade::{Guest, upgrade, upgrade_live};
 
 /// How long a request under way may still take once the process is stopping. A model's answer goes on without the
@@ -234,12 +234,9 @@ where
     W: Sink<Message, Error = Closed> + Unpin,
 {
     poll_fn(|context| {
-        let filled = queue.poll_filled(context);
-        if let Poll::Ready(Err(TooSlow)) = filled {
-            return Poll::Ready(Err(Ending::TooSlow));
-        }
         let mut sent = 0;
-        while sent < BURST && !(outbox.is_empty() && queue.is_empty()) {
+        let turn = queue.poll_turn(context, !outbox.is_empty())?;
+        while turn.is_ready() && sent < BURST && !(outbox.is_empty() && queue.is_empty()) {
             match wire.poll_ready_unpin(context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(Closed)) => return Poll::Ready(Err(Ending::Lost)),
@@ -253,8 +250,10 @@ where
             }
             sent += 1;
         }
-        if let Poll::Ready(Err(Closed)) = wire.poll_flush_unpin(context) {
-            return Poll::Ready(Err(Ending::Lost));
+        match wire.poll_flush_unpin(context) {
+            Poll::Ready(Ok(())) => queue.release(),
+            Poll::Ready(Err(Closed)) => return Poll::Ready(Err(Ending::Lost)),
+            Poll::Pending => {}
         }
         if sent > 0 {
             Poll::Ready(Ok(()))
@@ -293,9 +292,10 @@ where
         Ending::TooSlow => Some((CloseCode::Other(SLOW_CONSUMER), "slow_consumer").into()),
         Ending::Revoked => Some((CloseCode::Other(REVOKED), "signed out").into()),
         Ending::Expired => Some((CloseCode::Other(EXPIRED), "token expired").into()),
-        Ending::Lost => return,
+        Ending::Lost => return queue.disconnect(),
     };
     let goodbye = async {
+        queue.close_line().await.map_err(|_| Closed)?;
         if *ending == Ending::Stopping {
             while !(outbox.is_empty() && queue.is_empty()) {
                 send(&mut wire, &mut outbox, queue)
@@ -313,4 +313,5 @@ where
         FAREWELL
     };
     let _ = timeout(patience, goodbye).await;
+    queue.disconnect();
 }

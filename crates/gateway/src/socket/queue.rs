@@ -1,10 +1,14 @@
-//! What waits to leave one socket: replies and pushed events in one order, bounded, filled from any thread.
+//! What waits to leave one socket: replies and pushed events in one order, bounded, filled from any thread. What need not
+//! wait goes to the socket's [`Line`].
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
+use super::Ending;
 use super::dialect::{Frame, Frames};
+use super::line::{Half, Line};
 
 /// Pushed frames that may wait.
 const FRAMES: usize = 256;
@@ -27,6 +31,23 @@ struct Waiting {
     overflown: bool,
     socket: Option<Waker>,
     filler: Option<Waker>,
+    line: Option<Line>,
+    /// The task of the socket is writing: nobody else does.
+    seized: bool,
+    closing: bool,
+}
+
+impl Waiting {
+    /// Lets a frame leave at once, if nothing is before it.
+    fn write(&mut self, frame: &Frame) -> bool {
+        let free = !self.seized && self.frames.is_empty();
+        let Some(line) = self.line.as_mut().filter(|_| free) else {
+            return false;
+        };
+        let written = line.write(frame);
+        self.seized = line.is_within_frame();
+        written
+    }
 }
 
 #[derive(Debug)]
@@ -35,16 +56,18 @@ struct Queued {
     reply: bool,
 }
 
-/// The peer took too little for too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooSlow;
-
 impl Queue {
     /// Adds an event. Says whether it was taken; `false` also closes the socket.
     pub(crate) fn push(&self, frame: Frame) -> bool {
         let mut waiting = self.lock();
         if waiting.overflown {
             return false;
+        }
+        if waiting.write(&frame) {
+            if waiting.seized {
+                wake(waiting);
+            }
+            return true;
         }
         waiting.bytes += frame.bytes().len();
         waiting.pushed += 1;
@@ -70,12 +93,46 @@ impl Queue {
         if waiting.overflown || frames.is_empty() {
             return;
         }
-        waiting.replies += frames.len();
-        let frames = frames.into_iter();
-        waiting
-            .frames
-            .extend(frames.map(|frame| Queued { frame, reply: true }));
-        wake(waiting);
+        for frame in frames {
+            if !waiting.write(&frame) {
+                waiting.replies += 1;
+                waiting.frames.push_back(Queued { frame, reply: true });
+            }
+        }
+        if waiting.seized || !waiting.frames.is_empty() {
+            wake(waiting);
+        }
+    }
+
+    /// From now on frames may be written to the connection by whoever has them.
+    pub(super) fn connect(&self, half: Half) {
+        self.lock().line = Some(Line::new(half));
+    }
+
+    /// The task of the socket has nothing more on its way to the connection.
+    pub(super) fn release(&self) {
+        let mut waiting = self.lock();
+        let within_frame = waiting.line.as_ref().is_some_and(Line::is_within_frame);
+        waiting.seized = waiting.closing || within_frame;
+    }
+
+    /// From now on only the task of the socket writes, as it is about to close the connection. Resolves when the frame that
+    /// has left in part, if there is one, has left to its end.
+    pub(super) async fn close_line(&self) -> io::Result<()> {
+        std::future::poll_fn(|context| {
+            let mut waiting = self.lock();
+            (waiting.seized, waiting.closing) = (true, true);
+            if let Some(line) = &mut waiting.line {
+                ready!(line.poll_rest(context))?;
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// The connection is closed when its other half is gone, too.
+    pub(super) fn disconnect(&self) {
+        self.lock().line = None;
     }
 
     /// Resolves when half of the queue is free, so that a long replay waits for its reader instead of overflowing.
@@ -105,20 +162,33 @@ impl Queue {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lock().frames.is_empty()
+        let waiting = self.lock();
+        waiting.frames.is_empty() && !waiting.line.as_ref().is_some_and(Line::is_within_frame)
     }
 
-    /// Ready when there is something to send or the peer was too slow; wakes the one socket that asks.
-    pub(crate) fn poll_filled(&self, context: &mut Context<'_>) -> Poll<Result<(), TooSlow>> {
+    /// Ready when it is the turn of the socket's task, which asks, to write to the connection: there is something in the
+    /// queue, or the task has something of its own. Until [`Self::release`] nobody else writes. Fails when the peer was too
+    /// slow or has gone.
+    pub(crate) fn poll_turn(
+        &self,
+        context: &mut Context<'_>,
+        has_own: bool,
+    ) -> Poll<Result<(), Ending>> {
         let mut waiting = self.lock();
         // Kept also while there is something: a wire that takes nothing must not hide the overflow.
         waiting.socket = Some(context.waker().clone());
         if waiting.overflown {
-            return Poll::Ready(Err(TooSlow));
+            return Poll::Ready(Err(Ending::TooSlow));
         }
-        if waiting.frames.is_empty() {
+        if let Some(line) = &mut waiting.line
+            && ready!(line.poll_rest(context)).is_err()
+        {
+            return Poll::Ready(Err(Ending::Lost));
+        }
+        if waiting.frames.is_empty() && !has_own {
             return Poll::Pending;
         }
+        waiting.seized = true;
         Poll::Ready(Ok(()))
     }
 

@@ -43,6 +43,21 @@ impl Dialect for Echo {
     }
 }
 
+/// Says nothing.
+pub(super) struct Mute;
+
+impl Dialect for Mute {
+    const NAME: &'static str = "mute";
+
+    async fn on_frame(&self, _: Frame) -> Frames {
+        Frames::new()
+    }
+
+    fn on_unreadable(&self, _: Unreadable) -> Frames {
+        Frames::new()
+    }
+}
+
 /// The other side of a socket.
 struct Peer {
     says: mpsc::Sender<Result<Incoming, Violation>>,

@@ -8,11 +8,12 @@ use actix_web::http::header::{self, ContentType};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use confab_rpc::sessions::Profile;
 use serde_json::json;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::handover;
+use super::line::Half;
 use super::stay::Bounded;
 use super::wire::{Reader, Writer};
 use super::{
@@ -180,8 +181,10 @@ where
     let stopping = gateway.tasks.stopping();
     let open_sockets = gateway.open_sockets.clone();
     let taken = handover::take(request, move |connection, begun| {
-        let (reader, writer) = connection.into_split();
-        let wire = (Reader::new(reader, begun), Writer::new(writer));
+        let (reader, half) = connection.into_split();
+        let half = Half::new(half);
+        queue.connect(half.clone());
+        let wire = (Reader::new(reader, begun), Writer::new(half));
         let serve = serve(dialect, queue, wire, limits, rhythm, stopping);
         actix_web::rt::spawn(open_sockets.track_future(serve));
     });
@@ -192,7 +195,7 @@ where
 async fn serve<D: Dialect>(
     dialect: D,
     queue: Arc<Queue>,
-    (reader, writer): (Reader<OwnedReadHalf>, Writer<OwnedWriteHalf>),
+    (reader, writer): (Reader<OwnedReadHalf>, Writer<Half>),
     limits: Limits,
     rhythm: Rhythm,
     stopping: CancellationToken,

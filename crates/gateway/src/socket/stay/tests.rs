@@ -9,21 +9,8 @@ use uuid::Uuid;
 use super::Bounded;
 use crate::caller::{Caller, Verified};
 use crate::revocation::Revocations;
-use crate::socket::{Dialect, Ending, Frame, Frames, Unreadable};
-
-struct Mute;
-
-impl Dialect for Mute {
-    const NAME: &'static str = "mute";
-
-    async fn on_frame(&self, _: Frame) -> Frames {
-        Frames::new()
-    }
-
-    fn on_unreadable(&self, _: Unreadable) -> Frames {
-        Frames::new()
-    }
-}
+use crate::socket::tests::Mute;
+use crate::socket::{Dialect, Ending};
 
 fn bounded(session: Option<Uuid>, revocations: &Revocations) -> Bounded<Mute> {
     let caller = Caller::User(Verified {
