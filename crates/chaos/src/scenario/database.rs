@@ -1,12 +1,15 @@
 //! The database goes away, loses connections, answers late or not at all: what was acknowledged is there.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use confab::Role;
 use confab_testkit::history::What;
 use confab_testkit::{Way, Wire};
+use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::{Scenario, probe};
 use crate::runner::{Evidence, Stage};
@@ -315,6 +318,11 @@ impl Scenario for Frozen {
     }
 }
 
+/// How often the connections of the roles are ended, and how many others want them at the same time: at last these have
+/// nearly all.
+const ROUNDS: usize = 5;
+const OTHERS: usize = 32;
+
 /// Others have taken every connection that the server gives.
 struct Exhausted;
 
@@ -331,15 +339,19 @@ impl Scenario for Exhausted {
     async fn fault(&self, stage: &mut Stage) {
         let servers = stage.servers();
         let database = servers.last_database();
-        // Asked for before there is no connection left to ask with.
+        // Asked for before there is no connection left to ask with. Whoever is first gets what comes free: each time the
+        // others get some of it.
         let end = format!(
-            "SELECT pg_sleep(1); SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE datname = '{database}' AND pid <> pg_backend_pid()"
+            "SELECT pg_sleep(0.5); SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = '{database}' AND pid <> pg_backend_pid(); "
         );
-        let mut ending = servers.postgres.begin("postgres", &end);
-        let mut taken = servers.postgres.occupy().await;
-        ending.until_ended().await;
-        // Whoever is first gets what came free.
+        let mut ending = servers.postgres.begin("postgres", &end.repeat(ROUNDS));
+        let mut taken = Vec::new();
+        let mut ended = pin!(ending.until_ended());
+        while timeout(Duration::from_millis(5), &mut ended).await.is_err() {
+            let others = (0..OTHERS).map(|_| servers.postgres.occupy());
+            taken.extend(join_all(others).await.into_iter().flatten());
+        }
         taken.extend(servers.postgres.occupy().await);
         let count = taken.len();
         stage.note(&format!("{count} connections are taken"));
