@@ -1,5 +1,6 @@
 //! The clients of the services behind the gateway.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use confab_rpc::Lane;
@@ -22,9 +23,11 @@ const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// What a page of a log may take, in bytes: `ReadRecent` has up to 2000 entries of 16 KiB.
 const LOG_BYTES: usize = 64 * 1024 * 1024;
 
-/// How every service is reached. Cloning is cheap; each accessor gives a client of its own.
+/// How every service is reached. Cloning is cheap, and small, as each socket has one; each accessor gives a client of its own.
 #[derive(Clone)]
-pub struct Backends {
+pub struct Backends(Arc<Clients>);
+
+struct Clients {
     sessions: SessionsClient<Lane>,
     threads: ThreadsClient<Lane>,
     people: PeopleClient<Lane>,
@@ -51,7 +54,7 @@ impl Backends {
         completions: Lane,
         search: Lane,
     ) -> Self {
-        Self {
+        Self(Arc::new(Clients {
             sessions: SessionsClient::new(sessions),
             people: PeopleClient::new(threads.clone()).max_decoding_message_size(LOG_BYTES),
             threads: ThreadsClient::new(threads),
@@ -61,41 +64,41 @@ impl Backends {
                 .max_decoding_message_size(ANSWER_BYTES),
             completions: CompletionsClient::new(completions),
             search: SearchClient::new(search),
-        }
+        }))
     }
 
     pub(crate) fn sessions(&self) -> SessionsClient<Lane> {
-        self.sessions.clone()
+        self.0.sessions.clone()
     }
 
     pub(crate) fn threads(&self) -> ThreadsClient<Lane> {
-        self.threads.clone()
+        self.0.threads.clone()
     }
 
     /// Threads between people; on the lane of `threads`.
     pub(crate) fn people(&self) -> PeopleClient<Lane> {
-        self.people.clone()
+        self.0.people.clone()
     }
 
     pub(crate) fn attachments(&self) -> AttachmentsClient<Lane> {
-        self.attachments.clone()
+        self.0.attachments.clone()
     }
 
     /// Attachments, with time for a whole upload.
     pub(crate) fn uploads(&self) -> AttachmentsClient<Lane> {
-        self.uploads.clone()
+        self.0.uploads.clone()
     }
 
     pub(crate) fn completions(&self) -> CompletionsClient<Lane> {
-        self.completions.clone()
+        self.0.completions.clone()
     }
 
     /// Completions, with time for a model to answer and room for what it says.
     pub(crate) fn models(&self) -> CompletionsClient<Lane> {
-        self.models.clone()
+        self.0.models.clone()
     }
 
     pub(crate) fn search(&self) -> SearchClient<Lane> {
-        self.search.clone()
+        self.0.search.clone()
     }
 }

@@ -187,13 +187,17 @@ where
         stopping.cancelled().await;
         sleep(GRACE).await;
     };
-    if ending == Ending::Stopping {
-        queue.reply(finish(&mut answer, patience).await);
-        farewell(wire, outbox, queue, &ending).await;
-    } else {
-        farewell(wire, outbox, queue, &ending).await;
-        finish(&mut answer, patience).await;
-    }
+    // In a box as well: a socket that stays has no room for its end.
+    let end = Box::pin(async {
+        if ending == Ending::Stopping {
+            queue.reply(finish(&mut answer, patience).await);
+            farewell(wire, outbox, queue, &ending).await;
+        } else {
+            farewell(wire, outbox, queue, &ending).await;
+            finish(&mut answer, patience).await;
+        }
+    });
+    end.await;
     Summary { ending, messages }
 }
 

@@ -191,27 +191,31 @@ where
     if taken { response } else { upgrade_required() }
 }
 
-/// Serves a socket to its end.
-async fn serve<D: Dialect>(
+/// Serves a socket to its end. What an `async fn` takes has its place twice in the future, and there are many of these.
+fn serve<D: Dialect>(
     dialect: D,
     queue: Arc<Queue>,
-    (reader, writer): (Reader<OwnedReadHalf>, Writer<Half>),
+    (reader, mut writer): (Reader<OwnedReadHalf>, Writer<Half>),
     limits: Limits,
     rhythm: Rhythm,
     stopping: CancellationToken,
-) {
-    tracing::info!(dialect = D::NAME, "a socket opened");
-    let open = metrics::gauge!("confab_sockets", "dialect" => D::NAME);
-    open.increment(1.0);
+) -> impl Future<Output = ()> {
     let mut messages = Messages::new(reader, limits);
-    let summary = run(&dialect, &queue, writer, &mut messages, rhythm, &stopping).await;
-    open.decrement(1.0);
-    log_end(D::NAME, &summary);
-    // Its seat is free before the peer has gone.
-    drop(dialect);
-    if summary.ending != Ending::Lost {
-        // A peer that does not close its side either is cut off.
-        let _ = timeout(FAREWELL, messages.into_inner().drain()).await;
+    async move {
+        tracing::info!(dialect = D::NAME, "a socket opened");
+        let open = metrics::gauge!("confab_sockets", "dialect" => D::NAME);
+        open.increment(1.0);
+        let wire = &mut writer;
+        let summary = run(&dialect, &queue, wire, &mut messages, rhythm, &stopping).await;
+        open.decrement(1.0);
+        log_end(D::NAME, &summary);
+        // Its seat is free before the peer has gone.
+        drop((dialect, writer));
+        if summary.ending != Ending::Lost {
+            // A peer that does not close its side either is cut off.
+            let mut reader = messages.into_inner();
+            let _ = timeout(FAREWELL, reader.drain()).await;
+        }
     }
 }
 
