@@ -36,6 +36,10 @@ const SOCKETS_GRACE: Duration = Duration::from_secs(6);
 /// How long HTTP requests may take after that, in seconds.
 const REQUESTS_GRACE: u64 = 4;
 
+/// How long a connection may rest between two requests. Longer than the 60 s for which load balancers usually keep one: who
+/// closes first must not be the side that did not begin, as it cannot know whether a request is on its way.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
 /// How long a peer may take to close its side of a connection.
 const DISCONNECT: Duration = Duration::from_secs(1);
 
@@ -170,6 +174,7 @@ fn bind(
                     let stops = stops.clone();
                     async move { stops.notified().await }
                 })
+                .keep_alive(KEEP_ALIVE)
                 .client_disconnect_timeout(DISCONNECT)
                 // An event of a stream leaves when it is written.
                 .tcp_nodelay(true)

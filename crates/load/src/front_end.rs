@@ -1,11 +1,17 @@
 //! What every front end does before it does anything of its own: reaching a gateway, by HTTP or by a socket.
 
+use std::time::Duration;
+
 use reqwest::{Client, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::LoadError;
+
+/// How long a connection may rest before it is used no more: shorter than a Confab or what is before it keeps one, as a
+/// request on a connection that is closed meanwhile fails.
+const RESTS: Duration = Duration::from_secs(4);
 
 /// How much of a refusal is shown, in bytes.
 const SHOWN: usize = 300;
@@ -23,6 +29,7 @@ impl FrontEnd {
             .no_proxy()
             .tcp_nodelay(true)
             .pool_max_idle_per_host(usize::MAX)
+            .pool_idle_timeout(RESTS)
             .build()?;
         Ok(Self { client, gateways })
     }

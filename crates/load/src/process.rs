@@ -94,10 +94,11 @@ impl Used {
         self.watched.iter().map(|it| it.cpu_seconds).sum()
     }
 
-    /// Bytes by which the memory of all that is watched grew.
+    /// Bytes by which the memory of those grew that did. That another one gave some back, which it had from before, pays for
+    /// nothing.
     #[expect(clippy::cast_precision_loss, reason = "bytes below 2^53")]
     pub(crate) fn grown(&self) -> f64 {
-        let grown = |it: &Watched| it.resident_after as f64 - it.resident_before as f64;
+        let grown = |it: &Watched| it.resident_after.saturating_sub(it.resident_before) as f64;
         self.watched.iter().map(grown).sum()
     }
 }

@@ -7,7 +7,9 @@ use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::time::{interval, timeout};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{interval, sleep, timeout};
 
 use crate::front::{Front, settings};
 
@@ -298,4 +300,25 @@ async fn a_file_cannot_be_served_without_the_service() {
     let front = Front::open();
     let response = get(&front, "/uploads/x.png").await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_rested_is_still_there() {
+    let front = Front::open();
+    let mut connection = TcpStream::connect(front.address).await.unwrap();
+    for rest in [Duration::from_secs(6), Duration::ZERO] {
+        let request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            answer.push(connection.read_u8().await.unwrap());
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200"));
+        sleep(rest).await;
+    }
+    // It holds up nobody who stops: that is before requests under way are cut off.
+    front.begin_to_stop();
+    let ended = timeout(Duration::from_secs(3), connection.read_u8()).await;
+    assert!(ended.is_ok_and(|read| read.is_err()));
+    assert!(front.stop().await);
 }
