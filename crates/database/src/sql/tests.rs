@@ -51,13 +51,13 @@ fn sqlite_gets_rows_that_are_filled_up_with_nothing() {
 #[test]
 fn postgres_gets_one_document() {
     let (text, values) = wanted(2, DbBackend::Postgres);
-    let rows = "json_to_recordset(CAST($2 AS json)) AS given (a0 int8, a1 text)";
+    let rows = "json_to_recordset(CAST($2 AS json)) AS given (a0 int8, a1 text) LIMIT $3";
     assert_eq!(
         text,
-        format!("SELECT $1 FROM (SELECT * FROM {rows}) WHERE x = $3")
+        format!("SELECT $1 FROM (SELECT * FROM {rows}) WHERE x = $4")
     );
     let document = r#"[{"a0":0,"a1":"text"},{"a0":1,"a1":"text"}]"#;
-    assert_eq!(values[1], document.into());
+    assert_eq!(values[1..3], [document.into(), 2_i64.into()]);
     assert_eq!(text, wanted(100, DbBackend::Postgres).0);
     let (text, values) = wanted(1, DbBackend::Postgres);
     assert_eq!(text, "SELECT $1 FROM (VALUES ($2, $3)) WHERE x = $4");

@@ -4,7 +4,7 @@
 use confab_database::scratch::Scratch;
 use confab_database::{Database, Sql};
 use sea_orm::entity::prelude::*;
-use sea_orm::{IntoActiveModel, NotSet, QueryOrder, Schema};
+use sea_orm::{DbBackend, IntoActiveModel, NotSet, QueryOrder, Schema, Statement};
 use serde_json::json;
 
 /// A column of each type that rows have.
@@ -119,6 +119,69 @@ async fn rows_arrive_as_they_were_given() {
         assert_eq!(now[1].text, Some(format!("new {}", stored[1].id)));
         assert_eq!(now[2], stored[2]);
         assert!(Sql::insert(Vec::<ActiveModel>::new()).is_none());
+        database.close().await.unwrap();
+    }
+}
+
+/// How a statement that is prepared on a table of few rows goes about it, also when there are many later.
+async fn plan(database: &Database, statement: Statement) -> String {
+    let backend = database.backend();
+    let transaction = database.begin().await.unwrap();
+    let (explain, column) = match backend {
+        DbBackend::Postgres => {
+            let arguments = statement.values.unwrap().0.len();
+            let prepare = format!("PREPARE it AS {}", statement.sql);
+            for sql in ["SET LOCAL plan_cache_mode = force_generic_plan", &prepare] {
+                transaction.execute_unprepared(sql).await.unwrap();
+            }
+            let arguments = vec!["NULL"; arguments].join(", ");
+            let sql = format!("EXPLAIN EXECUTE it ({arguments})");
+            (Statement::from_string(backend, sql), "QUERY PLAN")
+        }
+        _ => {
+            let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+            let values = statement.values.unwrap().0;
+            let explain = Statement::from_sql_and_values(backend, sql, values);
+            (explain, "detail")
+        }
+    };
+    let lines = transaction.query_all_raw(explain).await.unwrap();
+    let lines = lines
+        .iter()
+        .map(|line| line.try_get::<String>("", column).unwrap());
+    let plan = lines.collect::<Vec<_>>().join("\n");
+    transaction.rollback().await.unwrap();
+    plan
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_looked_up_in_a_table_that_is_small_as_well() {
+    for scratch in Scratch::both().await {
+        let database = scratch.database;
+        let write = database.write();
+        let table = Schema::new(database.backend()).create_table_from_entity(Entity);
+        write.execute(&table).await.unwrap();
+        let models = (0..100).map(|_| ActiveModel {
+            id: NotSet,
+            ..bare().into_active_model().reset_all()
+        });
+        let insert = Sql::insert(models).unwrap().statement(database.backend());
+        write.execute_raw(insert).await.unwrap();
+
+        // The table seems to have next to no rows with this number.
+        let wanted = (1..=20_i64).map(|id| [id.into(), "new".into()]);
+        let update = Sql::new("WITH wanted (wanted_id, new_text) AS (")
+            .rows(wanted)
+            .text(
+                ") UPDATE thing SET text = new_text FROM wanted WHERE id = wanted_id AND small = ",
+            )
+            .value(0_i16);
+        let plan = plan(&database, update.statement(database.backend())).await;
+        let looked_up = match database.backend() {
+            DbBackend::Postgres => "Index Cond: (id = wanted.wanted_id)",
+            _ => "SEARCH thing USING INTEGER PRIMARY KEY",
+        };
+        assert!(plan.contains(looked_up), "{plan}");
         database.close().await.unwrap();
     }
 }
