@@ -9,7 +9,9 @@ pub mod search;
 pub mod sessions;
 pub mod threads;
 
-use sea_orm_migration::prelude::{ColumnDef, IntoIden};
+use sea_orm_migration::prelude::{
+    ColumnDef, DbErr, Index, IndexCreateStatement, IntoIden, SchemaManager,
+};
 
 /// A point in time, with its zone.
 fn time(name: impl IntoIden) -> ColumnDef {
@@ -34,4 +36,21 @@ fn money(name: impl IntoIden) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     column.big_integer().not_null().default(0);
     column
+}
+
+/// Takes indexes away and makes others, which may bear the same names.
+async fn replace_indexes(
+    manager: &SchemaManager<'_>,
+    old: impl IntoIterator<Item = IndexCreateStatement>,
+    new: impl IntoIterator<Item = IndexCreateStatement>,
+) -> Result<(), DbErr> {
+    for index in old {
+        let name = index.get_index_spec().get_name().unwrap_or_default();
+        let drop = Index::drop().name(name).to_owned();
+        manager.drop_index(drop).await?;
+    }
+    for index in new {
+        manager.create_index(index).await?;
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod m20261121_000001_first;
 mod m20261121_000002_follow;
+mod m20261122_000003_smaller_indexes;
 
 use sea_orm_migration::prelude::*;
 
@@ -15,6 +16,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261121_000001_first::Migration),
             Box::new(m20261121_000002_follow::Migration),
+            Box::new(m20261122_000003_smaller_indexes::Migration),
         ]
     }
 

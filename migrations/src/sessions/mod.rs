@@ -4,6 +4,7 @@ mod m20261121_000001_first;
 mod m20261121_000002_sign_in;
 mod m20261121_000003_api_keys;
 mod m20261121_000004_lifetime;
+mod m20261122_000005_smaller_indexes;
 
 use sea_orm_migration::prelude::*;
 
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000002_sign_in::Migration),
             Box::new(m20261121_000003_api_keys::Migration),
             Box::new(m20261121_000004_lifetime::Migration),
+            Box::new(m20261122_000005_smaller_indexes::Migration),
         ]
     }
 

@@ -4,6 +4,7 @@ mod m20261121_000001_first;
 mod m20261121_000002_people;
 mod m20261121_000003_relay;
 mod m20261121_000004_single_messages;
+mod m20261122_000005_smaller_indexes;
 
 use sea_orm_migration::prelude::*;
 
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000002_people::Migration),
             Box::new(m20261121_000003_relay::Migration),
             Box::new(m20261121_000004_single_messages::Migration),
+            Box::new(m20261122_000005_smaller_indexes::Migration),
         ]
     }
 

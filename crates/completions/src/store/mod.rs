@@ -138,7 +138,8 @@ impl Store {
         Entity::find()
             .select_only()
             .columns([Column::Id, Column::Fence, Column::LeaseUntil])
-            .filter(Column::State.is_in([State::Reserving, State::Running, State::Answered]))
+            // As in the index.
+            .filter(Column::EndedAt.is_null())
             .order_by_asc(Column::LeaseUntil)
             .limit(limit)
             .into_partial_model()

@@ -1,7 +1,7 @@
 //! Appending to a thread's log: the next numbers, the rows, each key and run once.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait,
     IntoActiveModel, QueryFilter, TryInsertResult,
@@ -138,8 +138,15 @@ pub(super) async fn insert_unless_taken<const N: usize>(
 ) -> Result<Option<message::Model>, DbErr> {
     let mut row = message.clone().into_active_model().reset_all();
     row.id = ActiveValue::NotSet;
+    let mut taken = OnConflict::columns(unique);
+    taken.do_nothing();
+    // The indexes hold only rows that have all of it.
+    for column in unique.iter().filter(|column| column.def().is_null()) {
+        taken.target_and_where(Expr::col(*column).is_not_null());
+    }
     let inserted = message::Entity::insert(row)
-        .on_conflict_do_nothing_on(unique)
+        .on_conflict(taken)
+        .try_insert()
         .exec(transaction)
         .await?;
     let TryInsertResult::Inserted(inserted) = inserted else {
