@@ -111,7 +111,7 @@ impl Completions for Service {
         request: Request<wire::GetRunRequest>,
     ) -> Result<Response<wire::Run>, Status> {
         let wire::GetRunRequest { user_id, run_id } = request.into_inner();
-        let run = self.engine.own_run(&user_id, &run_id).await?;
+        let run = self.engine.placed_run(&user_id, &run_id).await?;
         Ok(Response::new((&run).into()))
     }
 

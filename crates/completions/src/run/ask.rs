@@ -175,6 +175,7 @@ impl Engine {
         };
         let Opened {
             run,
+            untold,
             exchange,
             prompt,
         } = opened;
@@ -184,17 +185,21 @@ impl Engine {
         let _ = seat.send(Ok(Follower::new(feed.subscribe(), false)));
 
         let (model, measure) = (prompt.model.clone(), Measure::of(&prompt));
-        match self.put(prompt, &entered.stop).await {
-            Ok(routed) => {
-                self.see_through(run, routed, measure, feed, &entered.stop)
-                    .await
+        let answering = async {
+            match self.put(prompt, &entered.stop).await {
+                Ok(routed) => {
+                    let run = run.clone();
+                    self.see_through(run, routed, measure, feed, &entered.stop)
+                        .await
+                }
+                Err(read) => {
+                    let stored = true;
+                    let nothing = Whole { read, stored };
+                    self.wind_up(&run, &model, measure, nothing, feed).await
+                }
             }
-            Err(read) => {
-                let stored = true;
-                let nothing = Whole { read, stored };
-                self.wind_up(&run, &model, measure, nothing, feed).await
-            }
-        }
+        };
+        self.telling(&run, untold, answering).await
     }
 
     pub(super) fn queue_length(&self) -> Duration {

@@ -27,9 +27,8 @@ impl Engine {
         if let Some(error) = &receipt.error {
             tracing::warn!(run = %run.id, provider = run.provider, model = run.model, %error, "a provider failed");
         }
-        let lease = run.lease();
         let recorded = self
-            .insist(|| async move { Ok(self.store.answered(lease, receipt).await?) })
+            .insist(|| async move { Ok(self.store.answered(run, receipt).await?) })
             .await?;
         if recorded {
             Ok(())
@@ -133,6 +132,9 @@ impl Engine {
     ) -> Result<(), Error> {
         let end = RunEnd {
             receipt: receipt.clone(),
+            answer_id: run.answer_id,
+            answer_seq: run.answer_seq,
+            reserved_microdollars: run.reserved_microdollars,
             charged,
             forget_key,
             at: self.clock.now(),

@@ -32,7 +32,7 @@ impl Engine {
     ) -> Result<Follower, Error> {
         let offset = usize::try_from(request.offset)
             .map_err(|_| Error::Invalid("offset must not be negative"))?;
-        let run = self.own_run(&request.user_id, &request.run_id).await?;
+        let run = self.placed_run(&request.user_id, &request.run_id).await?;
         let mut feed = self.feed_of(run).await?.ok_or(Error::RunNotFound)?;
         let there = feed.wait_for(|feed| feed.has(offset) || feed.is_over());
         // Whether it was the time or the text that ended the wait shows in the feed.

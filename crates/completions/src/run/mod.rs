@@ -5,7 +5,7 @@
 //! 1. the row, `reserving` ([`ask`]; [`admission`] has checked that the ask makes sense, [`prompting`] has put together
 //!    what the model will read);
 //! 2. the reservation; 3. the exchange in the thread ([`opening`]);
-//! 4. the row, `running`; the provider's text, in checkpoints ([`work`], [`answer`]);
+//! 4. the provider's text, in checkpoints ([`work`], [`answer`]); the row, `running`, if that takes longer than a moment;
 //! 5. the row, `answered`, with outcome and cost ([`receipt`]);
 //! 6. the answer's state, the settlement, the row, `ended` ([`ending`]).
 //!

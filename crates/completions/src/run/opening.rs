@@ -1,5 +1,8 @@
 //! Steps 2 to 4: money is set aside, the exchange is put into the thread, the run is under way.
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use confab_rpc::Reason;
@@ -9,7 +12,7 @@ use confab_rpc::threads::{
 };
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::Engine;
 use super::admission::Admitted;
@@ -26,10 +29,14 @@ use crate::store::{Appended, Run, State};
 /// More than any answer costs: an agent is given all that is available, as only it knows its price.
 const WHOLE_BALANCE: i64 = 1_000_000_000_000;
 const TOKEN_BYTES: usize = 32;
+/// What takes longer is written down as running. Of an answer that is there sooner the last step says all at once.
+const SOON: Duration = Duration::from_secs(1);
 
 /// A run whose exchange is in the thread.
 pub(super) struct Opened {
     pub(super) run: Run,
+    /// What its row has not been told yet.
+    pub(super) untold: Option<Appended>,
     pub(super) exchange: Exchange,
     pub(super) prompt: Prompt,
 }
@@ -99,12 +106,18 @@ impl Engine {
             reserved_microdollars: reserved,
             agent_token_hash,
         };
-        let run = self.start(run, appended).await?;
+        let (run, untold) = if ask_back.is_some() {
+            // The row vouches for the token.
+            (self.start(run, appended).await?, None)
+        } else {
+            (running(run, &appended), Some(appended))
+        };
         prompt.max_output_tokens = affordable;
         prompt.budget_microdollars = reserved;
         prompt.ask_back = ask_back;
         Ok(Opened {
             run,
+            untold,
             exchange,
             prompt,
         })
@@ -112,14 +125,7 @@ impl Engine {
 
     /// Writes down that the exchange is in the thread.
     pub(super) async fn start(&self, run: &Run, appended: Appended) -> Result<Run, Error> {
-        let running = Run {
-            answer_id: Some(appended.answer_id),
-            answer_seq: Some(appended.answer_seq),
-            state: State::Running,
-            reserved_microdollars: appended.reserved_microdollars,
-            agent_token_hash: appended.agent_token_hash.clone(),
-            ..run.clone()
-        };
+        let running = running(run, &appended);
         let lease = run.lease();
         let held = self
             .insist(|| async { Ok(self.store.running(lease, appended.clone()).await?) })
@@ -129,6 +135,55 @@ impl Engine {
         } else {
             Err(Error::Interrupted)
         }
+    }
+
+    /// Does the work, and meanwhile writes down what the run's row has not been told yet, if the work takes longer than a
+    /// moment. Whoever finds the run before that looks for its exchange in the thread ([`Engine::placed`]).
+    pub(super) async fn telling<T>(
+        &self,
+        run: &Run,
+        untold: Option<Appended>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let telling = async {
+            if let Some(appended) = untold {
+                sleep(SOON).await;
+                if let Err(error) = self.start(run, appended).await {
+                    // Its last step says it again, if the run is still ours by then.
+                    tracing::debug!(run = %run.id, %error, "a run is not written down as running");
+                }
+            }
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            done = work => done,
+            never = telling => match never {},
+        }
+    }
+
+    /// The user's run with this id, with the place of its answer.
+    pub(crate) async fn placed_run(&self, user_id: &str, run_id: &str) -> Result<Run, Error> {
+        let run = self.own_run(user_id, run_id).await?;
+        self.placed(run).await
+    }
+
+    /// With the place of its answer, which a row that is still `reserving` does not tell.
+    pub(super) async fn placed(&self, run: Run) -> Result<Run, Error> {
+        if run.state != State::Reserving {
+            return Ok(run);
+        }
+        let answer = match self.feeds.find(run.id) {
+            Some(feed) => feed.borrow().started().answer.clone(),
+            None => {
+                let exchange = self.exchange_of(&run).await?;
+                exchange.and_then(|exchange| exchange.answer)
+            }
+        };
+        Ok(Run {
+            answer_id: answer.as_ref().map(|answer| answer.id),
+            answer_seq: answer.as_ref().map(|answer| answer.seq),
+            ..run
+        })
     }
 
     /// Sets money aside as soon as fewer than `open_limit` of the user's runs are under way.
@@ -217,6 +272,18 @@ impl Engine {
             token: SecretString::from(token),
         };
         Ok((Some(ask_back), Some(hash)))
+    }
+}
+
+/// The run when its exchange is in the thread.
+fn running(run: &Run, appended: &Appended) -> Run {
+    Run {
+        answer_id: Some(appended.answer_id),
+        answer_seq: Some(appended.answer_seq),
+        state: State::Running,
+        reserved_microdollars: appended.reserved_microdollars,
+        agent_token_hash: appended.agent_token_hash.clone(),
+        ..run.clone()
     }
 }
 

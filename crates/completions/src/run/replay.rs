@@ -29,6 +29,7 @@ impl Engine {
         if run.fingerprint.as_deref() != Some(&question.fingerprint()) {
             return Err(Error::KeyReused);
         }
+        let run = self.placed(run).await?;
         if run.answer_id.is_none() {
             return Ok(Earlier::Beginning);
         }

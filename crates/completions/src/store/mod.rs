@@ -51,6 +51,10 @@ pub(crate) struct Appended {
 #[derive(Debug, Clone)]
 pub(crate) struct RunEnd {
     pub(crate) receipt: Receipt,
+    /// Where its answer is, and what was set aside for it: not everything that ends was [`Store::running`].
+    pub(crate) answer_id: Option<i64>,
+    pub(crate) answer_seq: Option<i64>,
+    pub(crate) reserved_microdollars: i64,
     /// What the account was charged in the end.
     pub(crate) charged: i64,
     /// The caller's key is free again.
@@ -87,7 +91,7 @@ impl Store {
         self.step(Step::Insert(Box::new(run))).await
     }
 
-    /// The exchange is in the thread; false when the lease is lost.
+    /// The exchange is in the thread; false when the lease is lost, or more is known already.
     pub(crate) async fn running(&self, lease: Lease, appended: Appended) -> Result<bool, DbErr> {
         self.step(Step::Running(lease, appended)).await
     }
@@ -174,9 +178,11 @@ impl Store {
     }
 
     /// Outcome and cost are known; false when the lease is lost. The agent's token ends here.
-    pub(crate) async fn answered(&self, lease: Lease, receipt: &Receipt) -> Result<bool, DbErr> {
-        let update = told(held(lease), receipt)
+    pub(crate) async fn answered(&self, run: &Run, receipt: &Receipt) -> Result<bool, DbErr> {
+        let update = told(held(run.lease()), receipt)
             .col_expr(Column::State, Expr::value(State::Answered))
+            .col_expr(Column::AnswerId, Expr::value(run.answer_id))
+            .col_expr(Column::AnswerSeq, Expr::value(run.answer_seq))
             .col_expr(
                 Column::CostMicrodollars,
                 Expr::value(receipt.cost_microdollars),
@@ -290,9 +296,10 @@ impl Rows<'_> {
         }
     }
 
-    /// The exchange is in the thread; false when the lease is lost.
+    /// The exchange is in the thread; false when the lease is lost, or more is known already.
     async fn running(&self, lease: Lease, appended: &Appended) -> Result<bool, DbErr> {
         let update = held(lease)
+            .filter(Column::State.lt(State::Answered))
             .col_expr(Column::State, Expr::value(State::Running))
             .col_expr(Column::AnswerId, Expr::value(appended.answer_id))
             .col_expr(Column::AnswerSeq, Expr::value(appended.answer_seq))
@@ -311,6 +318,12 @@ impl Rows<'_> {
     async fn ended(&self, lease: Lease, end: &RunEnd) -> Result<bool, DbErr> {
         let mut update = told(held(lease), &end.receipt)
             .col_expr(Column::State, Expr::value(State::Ended))
+            .col_expr(Column::AnswerId, Expr::value(end.answer_id))
+            .col_expr(Column::AnswerSeq, Expr::value(end.answer_seq))
+            .col_expr(
+                Column::ReservedMicrodollars,
+                Expr::value(end.reserved_microdollars),
+            )
             .col_expr(Column::CostMicrodollars, Expr::value(end.charged))
             .col_expr(Column::EndedAt, Expr::value(end.at))
             .col_expr(Column::Parameters, Expr::value(None::<String>))

@@ -110,6 +110,7 @@ async fn running(transaction: &DatabaseTransaction, steps: &[Step]) -> Result<Ve
         "answer_id = new_answer, answer_seq = new_seq, reserved_microdollars = new_reserved, \
          agent_token_hash = new_hash",
         State::Running,
+        State::Answered,
     )
     .await
 }
@@ -122,6 +123,9 @@ async fn ended(transaction: &DatabaseTransaction, steps: &[Step]) -> Result<Vec<
             Some([
                 lease.run_id.into(),
                 lease.fence.into(),
+                end.answer_id.into(),
+                end.answer_seq.into(),
+                end.reserved_microdollars.into(),
                 receipt.outcome.to_value().into(),
                 receipt.failure.map(|failure| failure.to_value()).into(),
                 receipt.error.clone().into(),
@@ -139,26 +143,29 @@ async fn ended(transaction: &DatabaseTransaction, steps: &[Step]) -> Result<Vec<
     });
     update(
         transaction,
-        "wanted_id, wanted_fence, new_outcome, new_failure, new_error, new_input, new_output, \
+        "wanted_id, wanted_fence, new_answer, new_seq, new_reserved, new_outcome, new_failure, new_error, new_input, new_output, \
          new_reason, new_first, new_duration, new_cost, forget_key, new_end",
         rows.collect(),
-        "outcome = new_outcome, failure = new_failure, error = new_error, \
+        "answer_id = new_answer, answer_seq = new_seq, reserved_microdollars = new_reserved, \
+         outcome = new_outcome, failure = new_failure, error = new_error, \
          input_tokens = new_input, output_tokens = new_output, finish_reason = new_reason, \
          first_token_ms = new_first, duration_ms = new_duration, cost_microdollars = new_cost, \
          client_msg_id = CASE WHEN forget_key THEN NULL ELSE client_msg_id END, \
          ended_at = new_end, parameters = NULL, instructions = NULL",
         State::Ended,
+        State::Ended,
     )
     .await
 }
 
-/// Changes the runs whose leases are held; says which.
+/// Changes the runs whose leases are held and that are not as far as `before`; says which.
 async fn update<const N: usize>(
     transaction: &DatabaseTransaction,
     columns: &str,
     rows: Vec<[Value; N]>,
     changes: &str,
     state: State,
+    before: State,
 ) -> Result<Vec<Lease>, DbErr> {
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -171,8 +178,8 @@ async fn update<const N: usize>(
         .value(state.to_value())
         .text(", ")
         .text(changes)
-        .text(" FROM wanted WHERE id = wanted_id AND fence = wanted_fence AND state <> ")
-        .value(State::Ended.to_value())
+        .text(" FROM wanted WHERE id = wanted_id AND fence = wanted_fence AND state < ")
+        .value(before.to_value())
         .text(" RETURNING id, fence");
     let statement = statement.statement(transaction.get_database_backend());
     let rows = transaction.query_all_raw(statement).await?;

@@ -25,6 +25,8 @@ async fn a_run_under_way_is_followed_from_any_place_on_any_process() {
             let run = process.run(&ann, &run_id).await.unwrap();
             assert_eq!(run.state(), RunState::Running);
             assert_eq!(run.ended_at, None);
+            let answer = asked.started.answer.as_ref().unwrap();
+            assert_eq!(run.answer_id, answer.id);
             for text in ["", &begun] {
                 let follower = process.follow(&ann, &run_id, text).await.unwrap();
                 assert_eq!(follower.started.run_id, run_id);

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use confab_database::scratch::Scratch;
 use confab_migrations::completions::Migrator;
+use confab_runtime::Tasks;
 use confab_runtime::batches::Work;
 use sea_orm::EntityTrait;
 use uuid::Uuid;
@@ -10,7 +11,7 @@ use uuid::Uuid;
 use super::{Step, Steps};
 use crate::run::Receipt;
 use crate::store::run::Entity;
-use crate::store::{Appended, Lease, Outcome, Purpose, Run, RunEnd, State};
+use crate::store::{Appended, Lease, Outcome, Purpose, Rows, Run, RunEnd, State, Store};
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
@@ -82,6 +83,9 @@ fn end(charged: i64, forget_key: bool) -> RunEnd {
     };
     RunEnd {
         receipt,
+        answer_id: Some(11),
+        answer_seq: Some(2),
+        reserved_microdollars: 100,
         charged,
         forget_key,
         at: now(),
@@ -165,7 +169,37 @@ async fn each_run_takes_its_own_step() {
             assert_eq!(run.finish_reason.as_deref(), Some("stop"));
             assert_eq!((run.first_token_ms, run.duration_ms), (Some(3), Some(4)));
             assert_eq!((run.parameters, run.ended_at), (None, Some(now())));
+            // Not each of them was running before.
+            let place = (run.answer_id, run.answer_seq, run.reserved_microdollars);
+            assert_eq!(place, (Some(11), Some(2), 100));
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_goes_back_to_running() {
+    for scratch in Scratch::both().await {
+        scratch.database.migrate::<Migrator>().await.unwrap();
+        let steps = Steps(scratch.database.clone());
+        let rows = Rows(&scratch.database);
+        let user = Uuid::now_v7();
+        let runs = [run(user, None), run(user, None)];
+        let insert = |run: &Run| Step::Insert(Box::new(run.clone()));
+        take(&steps, runs.iter().map(insert).collect()).await;
+        let [answered, ended] = runs;
+        let store = Store::new(scratch.database.clone(), Tasks::new());
+        let receipt = end(7, false).receipt;
+        assert!(store.answered(&answered, &receipt).await.unwrap());
+        let ends = take(&steps, vec![Step::Ended(ended.lease(), end(7, false))]).await;
+        assert_eq!(ends, [Some(true)]);
+        let late = |run: &Run| Step::Running(run.lease(), appended(22));
+        let together = take(&steps, vec![late(&answered), late(&ended)]).await;
+        assert_eq!(together, [Some(false); 2]);
+        for run in [&answered, &ended] {
+            assert!(!rows.running(run.lease(), &appended(22)).await.unwrap());
+        }
+        assert_eq!(found(&steps, answered.id).await.state, State::Answered);
+        assert_eq!(found(&steps, ended.id).await.answer_id, Some(11));
     }
 }
 
