@@ -147,7 +147,10 @@ impl Database {
             // Before one is given back it is tried out without a limit, so that one which died in use would never be
             // replaced; what fails here is closed.
             .after_release(move |connection, _| {
-                Box::pin(async move { Ok(answers(connection, patience).await) })
+                Box::pin(async move {
+                    let free = tokio::time::timeout(patience, is_free(connection)).await;
+                    Ok(free.unwrap_or(false))
+                })
             })
             .connect_lazy_with(options);
         let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
@@ -224,6 +227,19 @@ impl Database {
 async fn answers(connection: &mut PgConnection, patience: Duration) -> bool {
     let answer = tokio::time::timeout(patience, connection.ping()).await;
     answer.is_ok_and(|answer| answer.is_ok())
+}
+
+/// Whether the server is there and no transaction is open; one that is, is rolled back.
+///
+/// With sqlx 0.9.0 a caller that goes away before its `BEGIN` is answered leaves the transaction open on a connection that
+/// the next ones get (transact-rs/sqlx#4393): what they write is acknowledged, and gone when that connection ends. What
+/// sqlx begins with an empty query is begun only if a transaction was open: it looks at what the server says of that.
+async fn is_free(connection: &mut PgConnection) -> bool {
+    match connection.begin_with("").await {
+        Err(sqlx::Error::BeginFailed) => true,
+        Ok(left_open) => left_open.rollback().await.is_ok(),
+        Err(_) => false,
+    }
 }
 
 /// Encrypts no connection that does not leave the machine, unless the URL asks for it. Nobody listens on the way, and sqlx

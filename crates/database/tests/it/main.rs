@@ -1,8 +1,11 @@
 //! What a database promises, on SQLite and on PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use confab_database::scratch::Scratch;
-use confab_database::{is_unavailable, violated_unique};
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use confab_database::scratch::{Scratch, postgres_url, settings};
+use confab_database::{Database, Settings, is_unavailable, violated_unique};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager};
 
@@ -159,4 +162,34 @@ async fn whoever_dies_in_a_transaction_does_not_keep_its_locks() {
         }
         database.close().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_into_a_transaction_whose_beginning_was_given_up() {
+    let settings = Settings {
+        max_connections: 2,
+        ..settings(&postgres_url().await)
+    };
+    let database = Database::open(&settings).await.unwrap();
+    let others = Database::open(&settings).await.unwrap();
+    database.migrate::<Migrator>().await.unwrap();
+    let sql = "INSERT INTO counter (name, value) VALUES ('seen', 0)";
+    database.write().execute_unprepared(sql).await.unwrap();
+    for round in 1..=20 {
+        {
+            let mut begin = pin!(database.begin());
+            // The first step asks the server, and the next ones may be too early for its answer.
+            for _ in 0..1 + round % 3 {
+                let step = begin.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                if step.is_ready() {
+                    break;
+                }
+            }
+        }
+        let sql = format!("UPDATE counter SET value = {round}");
+        database.write().execute_unprepared(&sql).await.unwrap();
+        assert_eq!(value(others.read()).await, round, "others do not see it");
+    }
+    others.close().await.unwrap();
+    database.close().await.unwrap();
 }
