@@ -193,8 +193,9 @@ impl Built {
 
     /// `SELECT * FROM json_to_recordset(CAST($1 AS json)) AS given (a0 int8, a1 text) LIMIT $2`.
     ///
-    /// The limit takes nothing away. Without it PostgreSQL plans for a hundred rows, for which it reads a small table from end to
-    /// end, and keeps that plan while the table grows. Of a limit that is a parameter it expects a tenth, and looks rows up.
+    /// The limit takes nothing away. Without it PostgreSQL plans for a hundred rows, for which it reads a small table from
+    /// end to end, and keeps that plan while the table grows. Of a limit that is a parameter it expects a tenth, and looks
+    /// rows up.
     fn document(&mut self, rows: &[Vec<Value>]) {
         let names: Vec<String> = (0..rows.first().map_or(0, Vec::len))
             .map(|column| format!("a{column}"))

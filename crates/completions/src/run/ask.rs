@@ -199,7 +199,7 @@ impl Engine {
                 }
             }
         };
-        self.telling(&run, untold, answering).await
+        self.note_meanwhile(&run, untold, answering).await
     }
 
     pub(super) fn queue_length(&self) -> Duration {

@@ -1,15 +1,20 @@
 //! The end of a run. Every step can be repeated, by this process or by the one that finds the run after a crash.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use confab_rpc::threads::{AttachmentRef, Exchange, FinishRequest, Message, MessageState};
 use confab_rpc::{Fault, Reason};
+use tokio::time::{Instant, sleep};
 
 use super::Engine;
 use super::receipt::Receipt;
 use crate::error::Error;
 use crate::history::Span;
 use crate::store::{Failure, Run, RunEnd, State};
+
+/// How often it is looked what became of a run that somebody else took over.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A run that is over.
 pub(super) struct Concluded {
@@ -167,13 +172,18 @@ impl Engine {
     /// Whoever took it over from before its exchange may have found nothing and forgotten it before our last call
     /// arrived: then what that call did is taken back here.
     pub(super) async fn take_back(&self, run: &Run) -> Result<(), Error> {
-        let found = self
-            .insist(|| async { Ok(self.store.find(run.id).await?) })
-            .await?;
-        match found {
-            Some(found) if found.fence == run.fence => self.abandon(run).await,
-            Some(found) if found.state != State::Reserving => Err(Error::Interrupted),
-            Some(_) | None => self.undo(run).await,
+        let patience = Instant::now() + self.lease_length();
+        loop {
+            let found = self
+                .insist(|| async { Ok(self.store.find(run.id).await?) })
+                .await?;
+            match found {
+                Some(found) if found.fence == run.fence => return self.abandon(run).await,
+                Some(found) if found.state != State::Reserving => return Err(Error::Interrupted),
+                // Whoever has it now goes on with it, or forgets it, when they have looked for the exchange.
+                Some(_) if Instant::now() < patience => sleep(LOOK).await,
+                Some(_) | None => return self.undo(run).await,
+            }
         }
     }
 

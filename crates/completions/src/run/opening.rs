@@ -139,13 +139,13 @@ impl Engine {
 
     /// Does the work, and meanwhile writes down what the run's row has not been told yet, if the work takes longer than a
     /// moment. Whoever finds the run before that looks for its exchange in the thread ([`Engine::placed`]).
-    pub(super) async fn telling<T>(
+    pub(super) async fn note_meanwhile<T>(
         &self,
         run: &Run,
         untold: Option<Appended>,
         work: impl Future<Output = T>,
     ) -> T {
-        let telling = async {
+        let noting = async {
             if let Some(appended) = untold {
                 sleep(SOON).await;
                 if let Err(error) = self.start(run, appended).await {
@@ -157,7 +157,7 @@ impl Engine {
         };
         tokio::select! {
             done = work => done,
-            never = telling => match never {},
+            never = noting => match never {},
         }
     }
 

@@ -74,7 +74,7 @@ pub(crate) enum Purpose {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub(crate) enum State {
-    /// Money may be set aside for it, its exchange may be in the thread, and an answer that is there soon may be complete.
+    /// Money may be set aside for it, its exchange may be in the thread, and what is answered at once may be complete.
     #[sea_orm(num_value = 1)]
     Reserving,
     /// Its exchange is in the thread, the provider is asked.

@@ -143,8 +143,9 @@ async fn ended(transaction: &DatabaseTransaction, steps: &[Step]) -> Result<Vec<
     });
     update(
         transaction,
-        "wanted_id, wanted_fence, new_answer, new_seq, new_reserved, new_outcome, new_failure, new_error, new_input, new_output, \
-         new_reason, new_first, new_duration, new_cost, forget_key, new_end",
+        "wanted_id, wanted_fence, new_answer, new_seq, new_reserved, new_outcome, new_failure, \
+         new_error, new_input, new_output, new_reason, new_first, new_duration, new_cost, \
+         forget_key, new_end",
         rows.collect(),
         "answer_id = new_answer, answer_seq = new_seq, reserved_microdollars = new_reserved, \
          outcome = new_outcome, failure = new_failure, error = new_error, \

@@ -1,5 +1,7 @@
 //! Processes that die, or stand still for too long, at every step of a run.
 
+use std::time::Duration;
+
 use confab_rpc::completions::AskRequest;
 use confab_rpc::sessions::User;
 use confab_rpc::threads::MessageState;
@@ -213,6 +215,30 @@ async fn an_answer_that_was_being_read_is_kept_as_far_as_it_was_stored() {
         heir.reap().await;
         heir.stop().await;
         check(&house, &ann, End::Partial, "killed while reading").await;
+        house.check_books(&ann).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wakes_up_leaves_the_run_to_who_has_it() {
+    for house in House::both().await {
+        let ann = house.user(DOLLAR, &[LLAMA]).await;
+        let wire = Wire::holding("Finish", 1, When::Before);
+        // It sees after a second that the lease is lost, and has three then.
+        let brief = [("lease_seconds", "3")];
+        let sleeping = house.start_with(wire, &brief).await;
+        let asking = ask_until_held(&sleeping, &ann).await;
+        let wire = Wire::holding("GetThread", 1, When::Before);
+        let heir = house.start_on(wire).await;
+        while heir.reap().await == 0 {}
+        heir.wire.held().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(sleeping.wire.calls("Finish"), 1, "nothing is taken back");
+        heir.wire.open();
+        asking.await.unwrap();
+        sleeping.stop().await;
+        heir.stop().await;
+        check(&house, &ann, End::Whole, "taken over").await;
         house.check_books(&ann).await;
     }
 }
