@@ -185,7 +185,7 @@ impl Engine {
         let _ = seat.send(Ok(Follower::new(feed.subscribe(), false)));
 
         let (model, measure) = (prompt.model.clone(), Measure::of(&prompt));
-        let answering = async {
+        let answering = Box::pin(async {
             match self.put(prompt, &entered.stop).await {
                 Ok(routed) => {
                     let run = run.clone();
@@ -198,7 +198,7 @@ impl Engine {
                     self.wind_up(&run, &model, measure, nothing, feed).await
                 }
             }
-        };
+        });
         self.note_meanwhile(&run, untold, answering).await
     }
 

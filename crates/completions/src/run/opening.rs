@@ -172,12 +172,11 @@ impl Engine {
         if run.state != State::Reserving {
             return Ok(run);
         }
-        let answer = match self.feeds.find(run.id) {
-            Some(feed) => feed.borrow().started().answer.clone(),
-            None => {
-                let exchange = self.exchange_of(&run).await?;
-                exchange.and_then(|exchange| exchange.answer)
-            }
+        let answer = if let Some(feed) = self.feeds.find(run.id) {
+            feed.borrow().started().answer.clone()
+        } else {
+            let exchange = self.exchange_of(&run).await?;
+            exchange.and_then(|exchange| exchange.answer)
         };
         Ok(Run {
             answer_id: answer.as_ref().map(|answer| answer.id),

@@ -224,15 +224,15 @@ async fn who_wakes_up_leaves_the_run_to_who_has_it() {
     for house in House::both().await {
         let ann = house.user(DOLLAR, &[LLAMA]).await;
         let wire = Wire::holding("Finish", 1, When::Before);
-        // It sees after a second that the lease is lost, and has three then.
-        let brief = [("lease_seconds", "3")];
+        // It renews its lease every three seconds, sees then that it is lost, and has nine.
+        let brief = [("lease_seconds", "9")];
         let sleeping = house.start_with(wire, &brief).await;
         let asking = ask_until_held(&sleeping, &ann).await;
         let wire = Wire::holding("GetThread", 1, When::Before);
         let heir = house.start_on(wire).await;
         while heir.reap().await == 0 {}
         heir.wire.held().await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
         assert_eq!(sleeping.wire.calls("Finish"), 1, "nothing is taken back");
         heir.wire.open();
         asking.await.unwrap();

@@ -20,7 +20,7 @@ use crate::wire::Wire;
 /// settings are overridden here, does not reach into lists.
 pub(crate) const ALTERNATIVE: &str = "alternative";
 const DEFAULTS: &str = include_str!("../../../confab/default.toml");
-/// The lease of every process here, so long that only the test's clock ends it.
+/// The lease of a process here, if nothing else is said: so long that only the test's clock ends it.
 const LEASE_SECONDS: u32 = 3600;
 
 #[derive(Deserialize)]
@@ -53,10 +53,9 @@ pub(crate) fn tree(overrides: &[(String, String)], folder: &Path) -> Tree {
         defaults = defaults.replacen(llama, &with, 1);
     }
     let lease = ("lease_seconds".to_owned(), LEASE_SECONDS.to_string());
-    let mut environment: std::collections::HashMap<_, _> = overrides
-        .iter()
-        .filter(|(key, _)| key != ALTERNATIVE)
-        .chain([&lease])
+    let overrides = overrides.iter().filter(|(key, _)| key != ALTERNATIVE);
+    let mut environment: std::collections::HashMap<_, _> = std::iter::once(&lease)
+        .chain(overrides)
         .map(|(key, value)| {
             let key = key.replace('.', "__").to_uppercase();
             (format!("CONFAB__COMPLETIONS__{key}"), value.clone())

@@ -179,7 +179,7 @@ async fn nothing_is_written_into_a_transaction_whose_beginning_was_given_up() {
         {
             let mut begin = pin!(database.begin());
             // The first step asks the server, and the next ones may be too early for its answer.
-            for _ in 0..1 + round % 3 {
+            for _ in 0..=(round % 3) {
                 let step = begin.as_mut().poll(&mut Context::from_waker(Waker::noop()));
                 if step.is_ready() {
                     break;

@@ -127,23 +127,20 @@ async fn rows_arrive_as_they_were_given() {
 async fn plan(database: &Database, statement: Statement) -> String {
     let backend = database.backend();
     let transaction = database.begin().await.unwrap();
-    let (explain, column) = match backend {
-        DbBackend::Postgres => {
-            let arguments = statement.values.unwrap().0.len();
-            let prepare = format!("PREPARE it AS {}", statement.sql);
-            for sql in ["SET LOCAL plan_cache_mode = force_generic_plan", &prepare] {
-                transaction.execute_unprepared(sql).await.unwrap();
-            }
-            let arguments = vec!["NULL"; arguments].join(", ");
-            let sql = format!("EXPLAIN EXECUTE it ({arguments})");
-            (Statement::from_string(backend, sql), "QUERY PLAN")
+    let (explain, column) = if backend == DbBackend::Postgres {
+        let arguments = statement.values.unwrap().0.len();
+        let prepare = format!("PREPARE it AS {}", statement.sql);
+        for sql in ["SET LOCAL plan_cache_mode = force_generic_plan", &prepare] {
+            transaction.execute_unprepared(sql).await.unwrap();
         }
-        _ => {
-            let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
-            let values = statement.values.unwrap().0;
-            let explain = Statement::from_sql_and_values(backend, sql, values);
-            (explain, "detail")
-        }
+        let arguments = vec!["NULL"; arguments].join(", ");
+        let sql = format!("EXPLAIN EXECUTE it ({arguments})");
+        (Statement::from_string(backend, sql), "QUERY PLAN")
+    } else {
+        let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+        let values = statement.values.unwrap().0;
+        let explain = Statement::from_sql_and_values(backend, sql, values);
+        (explain, "detail")
     };
     let lines = transaction.query_all_raw(explain).await.unwrap();
     let lines = lines
